@@ -18,10 +18,10 @@ const (
 
 // Pick says which frames of a video or animation become samples.
 type Pick struct {
-	Rule PickRule
-	Rate Rational   // fps: frames a second
-	N    int        // every, uniform
-	At   []Rational // at, ascending
+	Rule PickRule   `json:"rule"`
+	Rate Rational   `json:"rate,omitzero"` // fps: frames a second
+	N    int        `json:"n,omitempty"`   // every, uniform
+	At   []Rational `json:"at,omitempty"`  // at, ascending
 }
 
 // Validate refuses a pick without its parameter.
