@@ -1,0 +1,64 @@
+//go:build cgo
+
+package patch
+
+// #cgo CFLAGS: -O2
+// #cgo noescape millrace_across_avx2
+// #cgo nocallback millrace_across_avx2
+// #cgo noescape millrace_down_avx2
+// #cgo nocallback millrace_down_avx2
+// #include "avx2_amd64.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+// fastest returns the best implementation for this machine.
+func fastest() kernel {
+	if cpu.X86.HasAVX2 {
+		return kernel{name: "avx2", across: acrossAVX2, down: downAVX2}
+	}
+	return reference
+}
+
+// acrossAVX2 hands all rows to C but the last few, after which less than the bytes
+// that its wide loads may touch remain.
+func acrossAVX2(dst []byte, dstStride int, src []byte, srcStride, rows, skip int, a *axis) {
+	last := len(a.first) - 1
+	reach := (int(a.first[last])-skip+int(a.count[last]+3)&^3)*3 + 4
+	safe := min(rows, max(0, (len(src)-reach)/srcStride+1))
+	if len(src) < reach {
+		safe = 0
+	}
+	if safe > 0 {
+		_ = dst[(safe-1)*dstStride+3*last+2]
+		C.millrace_across_avx2(
+			bytePtr(dst), C.size_t(dstStride), bytePtr(src), C.size_t(srcStride), C.size_t(safe),
+			C.size_t(len(a.first)), C.int32_t(skip), intPtr(a.first), intPtr(a.count),
+			(*C.int16_t)(unsafe.Pointer(unsafe.SliceData(a.halves))), C.size_t(a.slots))
+	}
+	if safe < rows {
+		acrossGo(dst[safe*dstStride:], dstStride, src[safe*srcStride:], srcStride, rows-safe, skip, a)
+	}
+}
+
+func downAVX2(dst []byte, dstStride int, src []byte, srcStride, n, skip int, a *axis) {
+	last := len(a.first) - 1
+	_ = dst[last*dstStride+n-1]
+	_ = src[(int(a.first[last]+a.count[last])-skip-1)*srcStride+n-1]
+	if n < 32 {
+		downGo(dst, dstStride, src, srcStride, n, skip, a)
+		return
+	}
+	C.millrace_down_avx2(
+		bytePtr(dst), C.size_t(dstStride), bytePtr(src), C.size_t(srcStride), C.size_t(n),
+		C.size_t(len(a.first)), C.int32_t(skip), intPtr(a.first), intPtr(a.count),
+		(*C.int16_t)(unsafe.Pointer(unsafe.SliceData(a.halves))), C.size_t(a.slots))
+}
+
+func bytePtr(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
+
+func intPtr(n []int32) *C.int32_t { return (*C.int32_t)(unsafe.SliceData(n)) }
