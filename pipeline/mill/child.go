@@ -1,0 +1,209 @@
+package mill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// child is one running mill process, seen from the parent. Not for concurrent use.
+type child struct {
+	cmd    *exec.Cmd
+	conn   *net.UnixConn
+	stderr *tail
+	born   time.Time
+	jobs   int
+	buf    []byte
+	sample pipeline.Sample
+}
+
+// startChild runs argv with one end of a socket as descriptor 3, and waits until it
+// says hello. It gets no environment but env, no input, and the root as its folder.
+func startChild(argv, env []string) (*child, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	c := &child{conn: ours, stderr: &tail{}, born: time.Now()}
+	c.cmd = exec.Command(argv[0], argv[1:]...)
+	c.cmd.Env = env
+	c.cmd.Dir = "/"
+	c.cmd.Stderr = c.stderr
+	c.cmd.ExtraFiles = []*os.File{theirs}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.cmd.Start(); err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("starting a mill: %w", err)
+	}
+	ours.SetReadDeadline(time.Now().Add(helloWithin))
+	if k, _, err := readFrame(ours, &c.buf); err != nil || k != kindHello {
+		c.kill()
+		return nil, fmt.Errorf("a mill did not come up: %v; it said: %s", err, c.stderr)
+	}
+	return c, nil
+}
+
+const helloWithin = 30 * time.Second
+
+func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("a socket for a mill: %w", err)
+	}
+	theirs = os.NewFile(uintptr(fds[1]), "mill")
+	f := os.NewFile(uintptr(fds[0]), "mill")
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("a socket for a mill: %w", err)
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
+
+// do runs one job. After an error the child is of no more use and must be killed.
+//
+// Time is counted while the parent waits for the child, not while emit works: a slow
+// disk is not the medium's fault. emit's own error is returned wrapped in emitError.
+func (c *child) do(ctx context.Context, a *Assignment, lim Limits, emit func(*pipeline.Sample) error) (pipeline.Verdict, error) {
+	defer c.killWhenDone(ctx)()
+	c.jobs++
+	p, err := json.Marshal(a)
+	if err != nil {
+		return pipeline.Verdict{}, err
+	}
+	c.conn.SetDeadline(time.Now().Add(lim.Stall))
+	if err := sendJob(c.conn, p, a.Files); err != nil {
+		return pipeline.Verdict{}, c.died(ctx, err)
+	}
+	left, out := lim.Wall, int64(0)
+	for {
+		start, wait := time.Now(), min(lim.Stall, left)
+		c.conn.SetReadDeadline(start.Add(wait))
+		k, p, err := readFrame(c.conn, &c.buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if wait < lim.Stall {
+				return pipeline.Verdict{}, fault(pipeline.CodeTimeout, "the job took longer than %v", lim.Wall)
+			}
+			return pipeline.Verdict{}, fault(pipeline.CodeStall, "nothing was read and no frame came out for %v", lim.Stall)
+		}
+		if err != nil {
+			return pipeline.Verdict{}, c.died(ctx, err)
+		}
+		left -= time.Since(start)
+		switch k {
+		case kindAlive:
+		case kindSample:
+			if out += int64(len(p)); out > lim.Output {
+				return pipeline.Verdict{}, fault(pipeline.CodeLimitOutput, "the job gave more than %d bytes of samples", lim.Output)
+			}
+			if err := pipeline.ParseSample(p, &c.sample); err != nil {
+				return pipeline.Verdict{}, fault(pipeline.CodeCrash, "%v", err)
+			}
+			if err := emit(&c.sample); err != nil {
+				return pipeline.Verdict{}, emitError{err}
+			}
+		case kindVerdict:
+			var v pipeline.Verdict
+			if err := json.Unmarshal(p, &v); err != nil {
+				return v, fault(pipeline.CodeCrash, "the mill's verdict can not be read: %v", err)
+			}
+			return v, nil
+		default:
+			return pipeline.Verdict{}, fault(pipeline.CodeCrash, "the mill sent a message of kind %q", k)
+		}
+	}
+}
+
+// killWhenDone kills the child when ctx ends: nothing else stops a decoder. The
+// returned func ends the watch.
+func (c *child) killWhenDone(ctx context.Context) func() {
+	stop := context.AfterFunc(ctx, func() { c.cmd.Process.Kill() })
+	return func() { stop() }
+}
+
+// died says how the child ended, after reading from it or writing to it failed.
+func (c *child) died(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c.kill()
+	ws, _ := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case ws.Signaled() && ws.Signal() == syscall.SIGKILL,
+		strings.Contains(c.stderr.String(), "out of memory"):
+		return fault(pipeline.CodeOOM, "the mill was killed from outside, as the kernel does when memory runs out (%s)", c.cmd.ProcessState)
+	case c.cmd.ProcessState.Exited() && c.cmd.ProcessState.ExitCode() == 0:
+		return fault(pipeline.CodeCrash, "the mill left in the middle of the job: %v", err)
+	}
+	return fault(pipeline.CodeCrash, "the mill died: %s: %s", c.cmd.ProcessState, c.stderr)
+}
+
+// kill ends the process and waits for it. It may be called twice.
+func (c *child) kill() {
+	if c.cmd.ProcessState == nil {
+		// A child that is already dying is given a moment, so that its own end is seen
+		// and not our signal.
+		c.conn.Close()
+		t := time.AfterFunc(dyingWithin, func() { syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) })
+		c.cmd.Wait()
+		t.Stop()
+	}
+}
+
+const dyingWithin = 200 * time.Millisecond
+
+func fault(code codecs.Code, format string, args ...any) *codecs.Error {
+	return codecs.Errorf(code, codecs.StageDecode, format, args...)
+}
+
+// emitError is an error of the parent's own, not of the medium.
+type emitError struct{ error }
+
+func (e emitError) Unwrap() error { return e.error }
+
+// tail keeps the last bytes of a child's standard error.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailBytes = 4096
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if over := len(t.b) - tailBytes; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+	return len(p), nil
+}
+
+// String is the tail as one line, cut to what an error text can hold.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(t.b), "?")), " ")
+	if len(s) > 400 {
+		s = s[:400] + "..."
+	}
+	if s == "" {
+		return "it said nothing"
+	}
+	return s
+}

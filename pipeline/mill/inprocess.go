@@ -1,0 +1,59 @@
+package mill
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/pipeline"
+)
+
+// InProcess runs jobs in this process, without isolation: for debugging, and to
+// measure what isolation costs. One bad file can take the process with it.
+type InProcess struct {
+	newLine NewLine
+	slots   chan *kept
+}
+
+type kept struct {
+	line   *pipeline.Line
+	digest string
+}
+
+// NewInProcess runs up to count jobs at a time.
+func NewInProcess(count int, newLine NewLine) *InProcess {
+	p := &InProcess{newLine: newLine, slots: make(chan *kept, count)}
+	for range count {
+		p.slots <- &kept{}
+	}
+	return p
+}
+
+// Do runs one job, as [Pool.Do] does.
+func (p *InProcess) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.Verdict, error) {
+	var k *kept
+	select {
+	case k = <-p.slots:
+	case <-ctx.Done():
+		return pipeline.Verdict{}, ctx.Err()
+	}
+	defer func() { p.slots <- k }()
+	if k.line == nil || k.digest != a.Recipe.Digest {
+		line, err := p.newLine(a.Recipe)
+		if err != nil {
+			return pipeline.Verdict{}, err
+		}
+		k.line, k.digest = line, a.Recipe.Digest
+	}
+	media, err := mediaOf(a, a.Files, new(atomic.Int64))
+	if err != nil {
+		return pipeline.Verdict{}, err
+	}
+	v, err := k.line.Run(ctx, a.Job, media, sink.Add)
+	if err == nil && v.Fault != nil {
+		err = sink.Reset()
+	}
+	return v, err
+}
+
+// Close does nothing: there is nothing to end.
+func (p *InProcess) Close() {}

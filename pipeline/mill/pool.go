@@ -1,0 +1,147 @@
+package mill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// Limits bound one job in a mill.
+type Limits struct {
+	// Wall is how long the child may be waited for in all.
+	Wall time.Duration `yaml:"max_wall"`
+	// Stall is how long it may go without reading a byte or giving a frame.
+	Stall time.Duration `yaml:"max_stall"`
+	// Output is how many bytes of samples it may give.
+	Output int64 `yaml:"max_output"`
+}
+
+// Config says how a pool of mills is run.
+type Config struct {
+	// Count is the number of children: one a core.
+	Count int `yaml:"count"`
+	// Jobs and Age retire a child, so that whatever leaks is bounded.
+	Jobs   int           `yaml:"max_jobs"`
+	Age    time.Duration `yaml:"max_age"`
+	Limits `yaml:",inline"`
+
+	// Argv starts a child; Env is its whole environment. Set by the program, not by people.
+	Argv []string `yaml:"-"`
+	Env  []string `yaml:"-"`
+}
+
+// DefaultConfig is a pool for count cores.
+func DefaultConfig(count int) Config {
+	return Config{Count: count, Jobs: 200, Age: 10 * time.Minute, Limits: Limits{Wall: 4 * time.Hour, Stall: 20 * time.Second, Output: 4 << 30}}
+}
+
+// Validate refuses settings by name.
+func (c Config) Validate() error {
+	switch {
+	case c.Count < 1 || c.Count > 1024:
+		return fmt.Errorf("mill.count is %d; it needs 1 to 1024, best one a core", c.Count)
+	case c.Jobs < 1:
+		return fmt.Errorf("mill.max_jobs is %d; it needs 1 or more", c.Jobs)
+	case c.Age < time.Second:
+		return fmt.Errorf("mill.max_age is %v; it needs 1s or more", c.Age)
+	case c.Wall < time.Second || c.Stall < time.Second:
+		return fmt.Errorf("mill.max_wall is %v and mill.max_stall %v; they need 1s or more", c.Wall, c.Stall)
+	case c.Output < 1<<20:
+		return fmt.Errorf("mill.max_output is %d bytes; it needs 1 MiB or more", c.Output)
+	}
+	return nil
+}
+
+// Sink takes a job's samples. Reset takes back all that were added: the job begins
+// again after its mill died.
+type Sink interface {
+	Add(*pipeline.Sample) error
+	Reset() error
+}
+
+// Pool runs jobs in child processes, Count at a time. Safe for concurrent use.
+type Pool struct {
+	cfg   Config
+	slots chan *child // nil stands for a child that is not started
+}
+
+// NewPool makes a pool; children start when jobs come.
+func NewPool(cfg Config) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Pool{cfg: cfg, slots: make(chan *child, cfg.Count)}
+	for range cfg.Count {
+		p.slots <- nil
+	}
+	return p, nil
+}
+
+// Do runs one job in one of the pool's children and hands its samples to sink. A
+// child that dies is replaced and the job tried once more; dying again is the
+// verdict. The error is for what is not the medium's fault.
+func (p *Pool) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.Verdict, error) {
+	var c *child
+	select {
+	case c = <-p.slots:
+	case <-ctx.Done():
+		return pipeline.Verdict{}, ctx.Err()
+	}
+	defer func() { p.slots <- c }()
+	for attempt := 1; ; attempt++ {
+		if c = p.fresh(c); c == nil {
+			var err error
+			if c, err = startChild(p.cfg.Argv, p.cfg.Env); err != nil {
+				return pipeline.Verdict{}, err
+			}
+		}
+		v, err := c.do(ctx, a, p.cfg.Limits, sink.Add)
+		if err == nil && v.Fault == nil {
+			return v, nil
+		}
+		c.kill() // also after a mere refusal: what hostile bytes leave behind in a decoder is nobody's heritage
+		c = nil
+		if err == nil {
+			return v, sink.Reset()
+		}
+		if ctx.Err() != nil {
+			return pipeline.Verdict{}, ctx.Err()
+		}
+		var own emitError
+		e := codecs.AsError(err)
+		if e == nil || errors.As(err, &own) {
+			return pipeline.Verdict{}, err
+		}
+		if err := sink.Reset(); err != nil {
+			return pipeline.Verdict{}, err
+		}
+		if attempt == 2 || !mayPass(e.Code) {
+			return pipeline.Verdict{Fault: pipeline.FaultOf(e)}, nil
+		}
+	}
+}
+
+// mayPass tells the deaths that can be somebody else's doing.
+func mayPass(c codecs.Code) bool { return c == pipeline.CodeCrash || c == pipeline.CodeOOM }
+
+// fresh returns c, or nil after retiring it.
+func (p *Pool) fresh(c *child) *child {
+	if c == nil || c.jobs < p.cfg.Jobs && time.Since(c.born) < p.cfg.Age {
+		return c
+	}
+	c.kill()
+	return nil
+}
+
+// Close waits for jobs under way and ends the children.
+func (p *Pool) Close() {
+	for range p.cfg.Count {
+		if c := <-p.slots; c != nil {
+			c.kill()
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package mill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// Assignment is one job for a mill, with all that it needs to know.
+type Assignment struct {
+	Job    *pipeline.Job    `json:"job"`
+	Recipe *pipeline.Recipe `json:"recipe"`
+	// Sources names the media by what they are; Files, in the same order, are their bytes.
+	Sources []pipeline.SourceID `json:"sources,omitempty"`
+	Files   []*os.File          `json:"-"`
+}
+
+// NewLine makes a recipe ready to run. A child keeps the line while the recipe stays the same.
+type NewLine func(*pipeline.Recipe) (*pipeline.Line, error)
+
+// aliveEvery is how often a child at work reports that it is: far below the parent's
+// stall limit, and seldom enough to cost nothing.
+const aliveEvery = time.Second
+
+// Serve is a child's life: it takes jobs from conn until the parent closes it, then
+// returns nil. It also returns when the parent dies, even in the middle of a job: the
+// process is expected to exit then.
+func Serve(conn *net.UnixConn, newLine NewLine) error {
+	if err := writeFrame(conn, kindHello); err != nil {
+		return err
+	}
+	jobs := make(chan received)
+	ended := make(chan error, 1)
+	go func() { // always reading, so that the parent's end is seen at once
+		for {
+			var buf []byte
+			p, files, err := receiveJob(conn, &buf)
+			if err != nil {
+				closeAll(files)
+				ended <- err
+				return
+			}
+			jobs <- received{p, files}
+		}
+	}()
+	s := server{out: &sender{conn: conn}, newLine: newLine}
+	done := make(chan error, 1)
+	for {
+		select {
+		case j := <-jobs:
+			go func() { done <- s.do(j) }()
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case err := <-ended:
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type received struct {
+	payload []byte
+	files   []*os.File
+}
+
+type server struct {
+	out     *sender
+	reads   atomic.Int64
+	newLine NewLine
+	line    *pipeline.Line
+	digest  string
+}
+
+// do runs one job. An error means that the parent can not be reached.
+func (s *server) do(r received) error {
+	defer closeAll(r.files)
+	stop := s.reportAlive()
+	v, err := s.run(r)
+	stop()
+	if err != nil {
+		return err
+	}
+	p, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.out.send(kindVerdict, p)
+}
+
+func (s *server) run(r received) (v pipeline.Verdict, err error) {
+	a, media, err := open(r, &s.reads)
+	if err != nil {
+		return v, err
+	}
+	if s.line == nil || s.digest != a.Recipe.Digest {
+		if s.line, err = s.newLine(a.Recipe); err != nil {
+			return v, err
+		}
+		s.digest = a.Recipe.Digest
+	}
+	defer func() { // Go's own decoders may panic on hostile bytes: that costs the job, not the child's honesty
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
+			s.line = nil
+			v, err = pipeline.Verdict{Fault: &pipeline.Fault{Code: string(pipeline.CodeCrash), Stage: string(codecs.StageDecode), Detail: fmt.Sprintf("the decoder panicked: %v", p)}}, nil
+		}
+	}()
+	return s.line.Run(context.Background(), a.Job, media, func(sm *pipeline.Sample) error {
+		parts, err := sm.Encode()
+		if err != nil {
+			return err
+		}
+		return s.out.send(kindSample, parts...)
+	})
+}
+
+func open(r received, reads *atomic.Int64) (*Assignment, []pipeline.Medium, error) {
+	var a Assignment
+	if err := json.Unmarshal(r.payload, &a); err != nil {
+		return nil, nil, fmt.Errorf("reading an assignment: %w", err)
+	}
+	if a.Job == nil || a.Recipe == nil || len(a.Sources) != len(r.files) || len(a.Job.Media) != len(r.files) {
+		return nil, nil, fmt.Errorf("an assignment of %d media came with %d sources and %d files", len(a.Job.Media), len(a.Sources), len(r.files))
+	}
+	media, err := mediaOf(&a, r.files, reads)
+	return &a, media, err
+}
+
+// mediaOf joins an assignment's sources to their files.
+func mediaOf(a *Assignment, files []*os.File, reads *atomic.Int64) ([]pipeline.Medium, error) {
+	media := make([]pipeline.Medium, len(files))
+	for i, f := range files {
+		st, err := f.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("medium %d: %w", i, err)
+		}
+		media[i] = pipeline.Medium{Source: fileSource{f, st.Size(), reads}, ID: a.Sources[i], Role: a.Job.Media[i].Role}
+	}
+	return media, nil
+}
+
+type fileSource struct {
+	*os.File
+	size  int64
+	reads *atomic.Int64 // grows with every read: the child's sign of life
+}
+
+func (f fileSource) Size() int64 { return f.size }
+
+func (f fileSource) ReadAt(p []byte, off int64) (int, error) {
+	f.reads.Add(1)
+	return f.File.ReadAt(p, off)
+}
+
+// reportAlive sends a sign of life now and then, if there was one (a decoder that
+// spins without reading has none), until the returned func is called.
+func (s *server) reportAlive() (stop func()) {
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		t := time.NewTicker(aliveEvery)
+		defer t.Stop()
+		for last := int64(0); ; {
+			select {
+			case <-quit:
+				return
+			case <-t.C:
+				if n := s.reads.Load(); n != last {
+					last = n
+					_ = s.out.send(kindAlive) // a broken pipe shows in do
+				}
+			}
+		}
+	}()
+	return func() { close(quit); <-gone }
+}
+
+// sender keeps frames of several goroutines whole.
+type sender struct {
+	mu   sync.Mutex
+	conn *net.UnixConn
+}
+
+func (s *sender) send(k kind, parts ...[]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return writeFrame(s.conn, k, parts...)
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
