@@ -40,7 +40,7 @@ func startChild(argv, env []string) (*child, error) {
 	defer theirs.Close()
 	c := &child{conn: ours, stderr: &tail{}, born: time.Now()}
 	c.cmd = exec.Command(argv[0], argv[1:]...)
-	c.cmd.Env = env
+	c.cmd.Env = append([]string{}, env...) // never nil: that would hand over ours
 	c.cmd.Dir = "/"
 	c.cmd.Stderr = c.stderr
 	c.cmd.ExtraFiles = []*os.File{theirs}

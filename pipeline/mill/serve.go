@@ -33,6 +33,25 @@ type NewLine func(*pipeline.Recipe) (*pipeline.Line, error)
 // stall limit, and seldom enough to cost nothing.
 const aliveEvery = time.Second
 
+// Inherited is the connection to the parent, which a child finds as descriptor 3.
+func Inherited() (*net.UnixConn, error) {
+	f := os.NewFile(3, "parent")
+	if f == nil {
+		return nil, errors.New("there is no parent: millrace mill is started by a worker, not by people")
+	}
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("there is no parent at descriptor 3: millrace mill is started by a worker, not by people: %w", err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, errors.New("descriptor 3 is no Unix socket: millrace mill is started by a worker, not by people")
+	}
+	return u, nil
+}
+
 // Serve is a child's life: it takes jobs from conn until the parent closes it, then
 // returns nil. It also returns when the parent dies, even in the middle of a job: the
 // process is expected to exit then.

@@ -1,0 +1,394 @@
+package mill
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// TestMain makes the test binary its own mill, as the real binary is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "mill" {
+		serveAsChild()
+	}
+	if len(os.Args) > 1 && os.Args[1] == "parent" {
+		beParent()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func serveAsChild() {
+	conn, err := Inherited()
+	if err == nil {
+		err = Serve(conn, newLine)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func newLine(r *pipeline.Recipe) (*pipeline.Line, error) {
+	encode := func(p codecs.Pixels, _ pipeline.Keep) (string, []byte, error) { return "rgb", p.Pix, nil }
+	return pipeline.NewLine(r, []pipeline.Decoder{script{}}, encode, pipeline.Versions{Millrace: "test"})
+}
+
+// script is a decoder of a small language, one word a line: a number makes that many
+// frames, other words misbehave.
+type script struct{}
+
+func (script) Sniff(head []byte) (string, bool) { return "script", bytes.HasPrefix(head, []byte("#")) }
+
+func (script) Open(_ context.Context, src codecs.Source, _ string, _ *pipeline.Recipe) (codecs.Frames, error) {
+	b := make([]byte, src.Size())
+	if _, err := src.ReadAt(b, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return &frames{src: src, words: strings.Fields(string(b))[1:]}, nil
+}
+
+type frames struct {
+	src   codecs.Source
+	words []string
+	n     int64
+}
+
+func (f *frames) Info() codecs.Info { return codecs.Info{Kind: codecs.KindVideo} }
+func (f *frames) Close() error      { return nil }
+
+func (f *frames) Next() (*codecs.Frame, error) {
+	if len(f.words) == 0 {
+		return nil, io.EOF
+	}
+	w := f.words[0]
+	f.words = f.words[1:]
+	switch w {
+	case "crash":
+		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	case "crash-once":
+		file := f.src.(fileSource).File
+		if _, err := file.WriteAt([]byte("# frame           "), 0); err != nil {
+			panic(err)
+		}
+		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	case "killed":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case "leave":
+		os.Exit(0)
+	case "panic":
+		panic("the decoder is upset")
+	case "hang":
+		select {}
+	case "slow": // reads for ever, so it does not stall
+		for {
+			f.src.ReadAt(make([]byte, 1), 0)
+			time.Sleep(10 * time.Millisecond)
+		}
+	case "bad":
+		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
+	case "environment":
+		f.words = nil
+		return f.frame([]byte(strings.Join(append(openFiles(), os.Environ()...), "\n"))), nil
+	case "frame":
+		return f.frame([]byte{byte(f.n), 1, 2}), nil
+	}
+	return nil, fmt.Errorf("unknown word %q", w)
+}
+
+func (f *frames) frame(pix []byte) *codecs.Frame {
+	f.n++
+	return &codecs.Frame{Pixels: codecs.Pixels{Width: 1, Height: 1, Pix: pix}, Index: f.n - 1, PTS: codecs.NewRational(f.n-1, 25)}
+}
+
+func assignment(t testing.TB, program string) *Assignment {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), "medium"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.WriteString("# " + program); err != nil {
+		t.Fatal(err)
+	}
+	return &Assignment{
+		Job:     &pipeline.Job{ID: program, Dataset: "d", Media: []pipeline.Media{{URI: "test:"}}},
+		Recipe:  &pipeline.Recipe{Digest: "r", Keep: pipeline.Keep{Frame: "raw"}, Limits: codecs.DefaultLimits()},
+		Sources: []pipeline.SourceID{{URI: "test:"}},
+		Files:   []*os.File{f},
+	}
+}
+
+func testPool(t testing.TB, count int, change func(*Config)) *Pool {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig(count)
+	cfg.Argv = []string{self, "mill"}
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := NewPool(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// collected is a Sink of copies.
+type collected struct {
+	keys   []string
+	data   []string
+	resets int
+	fail   error
+}
+
+func (c *collected) Add(s *pipeline.Sample) error {
+	if c.fail != nil {
+		return c.fail
+	}
+	c.keys = append(c.keys, s.Key)
+	c.data = append(c.data, string(s.Fields[len(s.Fields)-1].Data))
+	return nil
+}
+
+func (c *collected) Reset() error {
+	c.keys, c.data = nil, nil
+	c.resets++
+	return nil
+}
+
+// Both ways of running a job must agree on everything but what isolation is for.
+func TestRunners(t *testing.T) {
+	runners := map[string]interface {
+		Do(context.Context, *Assignment, Sink) (pipeline.Verdict, error)
+	}{"pool": testPool(t, 1, nil), "in process": NewInProcess(1, newLine)}
+	for _, c := range []struct {
+		program string
+		samples int
+		code    codecs.Code
+	}{
+		{"frame frame frame", 3, ""},
+		{"", 0, codecs.CodeNoFrames},
+		{"frame bad", 0, codecs.CodeInvalid},
+		{"frame", 1, ""},
+	} {
+		var want []string
+		for name, r := range runners {
+			var got collected
+			v, err := r.Do(t.Context(), assignment(t, c.program), &got)
+			if err != nil {
+				t.Fatalf("%s: %q: %v", name, c.program, err)
+			}
+			if code := codeOf(v); code != c.code || v.Samples != int64(c.samples) || len(got.keys) != c.samples {
+				t.Errorf("%s: %q gives %d samples (%d arrived), code %q; want %d, %q", name, c.program, v.Samples, len(got.keys), code, c.samples, c.code)
+			}
+			if want == nil {
+				want = got.keys
+			}
+			if fmt.Sprint(want) != fmt.Sprint(got.keys) {
+				t.Errorf("%q: the runners' keys differ: %v, %v", c.program, want, got.keys)
+			}
+		}
+	}
+}
+
+func codeOf(v pipeline.Verdict) codecs.Code {
+	if v.Fault == nil {
+		return ""
+	}
+	return codecs.Code(v.Fault.Code)
+}
+
+// A death costs one job, whatever it died of, and the pool goes on.
+func TestDeaths(t *testing.T) {
+	p := testPool(t, 2, func(c *Config) { c.Stall, c.Wall = 1500*time.Millisecond, 4*time.Second })
+	for _, c := range []struct {
+		program string
+		code    codecs.Code
+		samples int
+		resets  int
+	}{
+		{"frame crash", pipeline.CodeCrash, 0, 2},
+		{"frame killed", pipeline.CodeOOM, 0, 2},
+		{"frame leave", pipeline.CodeCrash, 0, 2},
+		{"frame panic", pipeline.CodeCrash, 0, 1},
+		{"frame hang", pipeline.CodeStall, 0, 1},
+		{"frame slow", pipeline.CodeTimeout, 0, 1},
+		{"frame crash-once", "", 1, 1}, // the second try finds another program
+	} {
+		var got, after collected
+		v, err := p.Do(t.Context(), assignment(t, c.program), &got)
+		if err != nil {
+			t.Fatalf("%q: %v", c.program, err)
+		}
+		if codeOf(v) != c.code || len(got.keys) != c.samples || got.resets != c.resets {
+			t.Errorf("%q: code %q, %d samples, %d resets; want %q, %d, %d; fault: %v", c.program, codeOf(v), len(got.keys), got.resets, c.code, c.samples, c.resets, v.Fault)
+		}
+		if v, err := p.Do(t.Context(), assignment(t, "frame"), &after); err != nil || v.Samples != 1 || len(after.keys) != 1 {
+			t.Errorf("after %q: %+v, %v", c.program, v, err)
+		}
+	}
+}
+
+func TestChildHasNothing(t *testing.T) {
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary")
+	var got collected
+	if _, err := testPool(t, 1, nil).Do(t.Context(), assignment(t, "environment"), &got); err != nil {
+		t.Fatal(err)
+	}
+	medium := false
+	for _, line := range strings.Split(got.data[0], "\n") {
+		switch {
+		case line == "/dev/null", strings.HasPrefix(line, "/sys/fs/cgroup/"), // the Go runtime watches its quota
+			strings.HasPrefix(line, "pipe:"), strings.HasPrefix(line, "anon_inode:[event"), strings.HasPrefix(line, "socket:"):
+		case strings.HasSuffix(line, "/medium"):
+			medium = true
+		default:
+			t.Errorf("a mill can see %q", line)
+		}
+	}
+	if !medium {
+		t.Error("a mill does not see its medium")
+	}
+}
+
+// openFiles says what this process's descriptors are.
+func openFiles() []string {
+	var open []string
+	names, _ := filepath.Glob("/proc/self/fd/*")
+	for _, n := range names {
+		if to, err := os.Readlink(n); err == nil {
+			open = append(open, to)
+		}
+	}
+	return open
+}
+
+func TestErrorsThatAreNotTheMediums(t *testing.T) {
+	p := testPool(t, 1, nil)
+	full := errors.New("disk full")
+	if _, err := p.Do(t.Context(), assignment(t, "frame"), &collected{fail: full}); !errors.Is(err, full) {
+		t.Errorf("a sink's error comes back as %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if v, err := p.Do(ctx, assignment(t, "hang"), &collected{}); !errors.Is(err, context.DeadlineExceeded) || v.Fault != nil {
+		t.Errorf("a cancelled job gives %+v, %v", v, err)
+	}
+	if _, err := p.Do(t.Context(), assignment(t, "frame"), &collected{}); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+}
+
+func TestRetirement(t *testing.T) {
+	p := testPool(t, 1, func(c *Config) { c.Jobs = 2 })
+	pids := map[int]int{}
+	for range 6 {
+		if _, err := p.Do(t.Context(), assignment(t, "frame"), &collected{}); err != nil {
+			t.Fatal(err)
+		}
+		c := <-p.slots
+		pids[c.cmd.Process.Pid]++
+		p.slots <- c
+	}
+	if len(pids) != 3 {
+		t.Errorf("six jobs at two a child used children %v", pids)
+	}
+}
+
+// A parent that is killed leaves no child behind, not even one in the middle of a job.
+func TestParentKilled(t *testing.T) {
+	self, _ := os.Executable()
+	cmd := exec.Command(self, "parent")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	for range 500 {
+		if err := syscall.Kill(child, 0); errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child)); bytes.Contains(b, []byte(") Z ")) {
+			return // dead, and waiting for an init that reaps
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	syscall.Kill(child, syscall.SIGKILL)
+	t.Error("the child outlived its parent by ten seconds")
+}
+
+func beParent() {
+	self, _ := os.Executable()
+	c, err := startChild([]string{self, "mill"}, nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	f, _ := os.CreateTemp("", "medium")
+	os.Remove(f.Name())
+	f.WriteString("# hang")
+	a := &Assignment{Job: &pipeline.Job{Media: []pipeline.Media{{}}}, Recipe: &pipeline.Recipe{Limits: codecs.DefaultLimits()}, Sources: make([]pipeline.SourceID, 1), Files: []*os.File{f}}
+	time.AfterFunc(200*time.Millisecond, func() { fmt.Println(c.cmd.Process.Pid) })
+	c.do(context.Background(), a, Limits{Wall: time.Hour, Stall: time.Hour, Output: 1 << 20}, func(*pipeline.Sample) error { return nil })
+	os.Exit(0)
+}
+
+func FuzzFrame(f *testing.F) {
+	f.Add([]byte{byte(kindSample), 0, 0, 0, 3, 0, 0, 0, 1, 2, 3})
+	f.Add([]byte{byte(kindHello), 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{byte(kindSample), 0, 0, 0, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var buf []byte
+		k, p, err := readFrame(bytes.NewReader(b), &buf)
+		if cap(buf) > 4*len(b)+2<<20 {
+			t.Fatalf("%d bytes made a buffer of %d", len(b), cap(buf))
+		}
+		if err != nil {
+			return
+		}
+		var out bytes.Buffer
+		if err := writeFrame(&out, k, p); err != nil || !bytes.Equal(out.Bytes(), b[:out.Len()]) {
+			t.Fatalf("a frame does not survive: % x, %v", out.Bytes(), err)
+		}
+	})
+}
+
+func TestFrameOverLimit(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if err := writeFrame(a, kindSample, make([]byte, maxFrame), []byte{1}); err == nil {
+		t.Error("a frame over the limit is sent")
+	}
+}
