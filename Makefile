@@ -1,0 +1,42 @@
+# Two commands are all a newcomer needs: make demo, make test.
+# On Debian 12 as root they install what is missing themselves (make tools).
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+CACHE := $(CURDIR)/.cache
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GO := go
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: help build demo test check tools system bench clean
+
+help: ## Say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+system: ## Install the Debian packages that building and testing need (root; nothing if all are there)
+	@deploy/tools/apt.sh
+
+build: system ## Build bin/millrace
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/millrace ./services/millrace
+
+demo: build ## Push real media through the embedded stack and show what comes out
+	@deploy/demo.sh
+
+tools: system ## Fetch what the tests run against: Apache Kafka, versitygw, Python readers
+	@deploy/tools/kafka.sh fetch $(CACHE)
+	@deploy/tools/versitygw.sh $(CACHE)
+	@testdata/readers/setup.sh $(CACHE)/readers
+
+check: system ## Formatting, vet, the arrows between packages
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not gofmt-ed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+
+test: build tools check ## Everything: units, properties, goldens, real Kafka, real S3, real loaders
+	$(GO) test -race -timeout 30m -p 2 ./...
+
+bench: build ## Throughput and memory beside ffmpeg on the same cores
+	@deploy/bench.sh
+
+clean: ## Remove what was built; .cache stays
+	rm -rf bin build .millrace
