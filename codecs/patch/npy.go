@@ -101,7 +101,7 @@ func parseHeader(s string) (a Array, width int, err error) {
 	if !open || !closed {
 		return a, 0, errors.New("the header is no dictionary")
 	}
-	seen := 0
+	var seen, ordered bool
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
 		key, rest, ok := strings.Cut(s, ":")
 		if !ok {
@@ -111,28 +111,33 @@ func parseHeader(s string) (a Array, width int, err error) {
 		var value string
 		switch key = strings.TrimSpace(key); key {
 		case "'descr'":
+			seen = a.DType != ""
 			value, rest, _ = strings.Cut(rest, ",")
 			a.DType, width, err = npyType(strings.TrimSpace(value))
 		case "'fortran_order'":
+			seen, ordered = ordered, true
 			value, rest, _ = strings.Cut(rest, ",")
 			if strings.TrimSpace(value) != "False" {
 				err = fmt.Errorf("fortran_order is %q; only False is read", value)
 			}
 		case "'shape'":
+			seen = a.Shape != nil
 			value, rest, _ = strings.Cut(rest, ")")
 			rest = strings.TrimPrefix(strings.TrimSpace(rest), ",")
 			a.Shape, err = npyShape(value)
 		default:
 			err = fmt.Errorf("the header has a key %s", key)
 		}
+		if err == nil && seen {
+			err = fmt.Errorf("the header has %s twice", key)
+		}
 		if err != nil {
 			return a, 0, err
 		}
-		seen++
 		s = rest
 	}
-	if seen != 3 || a.DType == "" || a.Shape == nil {
-		return a, 0, errors.New("the header lacks descr, fortran_order or shape, or has one twice")
+	if a.DType == "" || !ordered || a.Shape == nil {
+		return a, 0, errors.New("the header lacks descr, fortran_order or shape")
 	}
 	return a, width, nil
 }
