@@ -5,15 +5,16 @@ import "fmt"
 // PickRule names a way to choose frames.
 type PickRule string
 
-// The pick rules. Times are presentation times; the grid of fps and uniform starts
-// at the first frame's PTS, and "the frame shown at t" is the last one with PTS <= t.
+// The pick rules, as [Pick.Select] applies them. Times are presentation times; the grid
+// of fps and uniform starts at the first frame's PTS, and "the frame shown at t" is the
+// last one with PTS <= t: none before the first frame, the last one after the end.
 const (
 	PickAll       PickRule = "all"       // every frame
 	PickFPS       PickRule = "fps"       // the frame shown at start+k/rate, k = 0, 1, ... before the end; each frame once
 	PickEvery     PickRule = "every"     // presentation indices 0, n, 2n, ...
 	PickUniform   PickRule = "uniform"   // the frame shown at the middle of each of n equal spans; each frame once
 	PickKeyframes PickRule = "keyframes" // frames coded as keyframes
-	PickAt        PickRule = "at"        // the frame shown at each given time, seconds of the track's own clock
+	PickAt        PickRule = "at"        // the frame shown at each given time, seconds of the track's own clock; each frame once
 )
 
 // Pick says which frames of a video or animation become samples.
