@@ -141,14 +141,15 @@ func TestCutRefuses(t *testing.T) {
 		code   codecs.Code
 		says   string
 	}{
-		"aspect":         {Spec{Layout: Qwen2VL}, DefaultLimits(), noise(1005, 5, 1), codecs.CodeLayout, "ratio up to 200"},
-		"no side left":   {Spec{Layout: Pixtral, Size: 128}, DefaultLimits(), noise(1000, 5, 1), codecs.CodeLayout, "no pixel left"},
-		"empty":          {Spec{Layout: ViT}, DefaultLimits(), codecs.Pixels{}, codecs.CodeLayout, "0x0"},
-		"short bytes":    {Spec{Layout: ViT}, DefaultLimits(), codecs.Pixels{Width: 2, Height: 2, Pix: make([]byte, 11)}, codecs.CodeLayout, "11 bytes"},
-		"exploding edge": {Spec{Layout: ViT, Resize: "shortest_edge"}, DefaultLimits(), noise(16384, 1, 1), codecs.CodeLimitTokens, "3670016x224"},
-		"between passes": {Spec{Layout: ViT}, Limits{MaxPixels: 60_000, MaxTokens: 300, MaxBytes: 1 << 20}, noise(1, 400, 1), codecs.CodeLimitTokens, "224x400"},
-		"tokens":         {Spec{Layout: NaFlex, MaxPatches: 301}, small, noise(4, 4, 1), codecs.CodeLimitTokens, "301 tokens"},
-		"bytes":          {Spec{Layout: ViT, DType: Float32}, small, noise(4, 4, 1), codecs.CodeLimitTokens, "196 tokens of 3072 bytes"},
+		"aspect":           {Spec{Layout: Qwen2VL}, DefaultLimits(), noise(1005, 5, 1), codecs.CodeLayout, "ratio up to 200"},
+		"no side left":     {Spec{Layout: Pixtral, Size: 128}, DefaultLimits(), noise(1000, 5, 1), codecs.CodeLayout, "no pixel left"},
+		"empty":            {Spec{Layout: ViT}, DefaultLimits(), codecs.Pixels{}, codecs.CodeLayout, "0x0"},
+		"short bytes":      {Spec{Layout: ViT}, DefaultLimits(), codecs.Pixels{Width: 2, Height: 2, Pix: make([]byte, 11)}, codecs.CodeLayout, "11 bytes"},
+		"exploding edge":   {Spec{Layout: ViT, Resize: "shortest_edge"}, DefaultLimits(), noise(16384, 1, 1), codecs.CodeLimitTokens, "3670016x224"},
+		"between passes":   {Spec{Layout: ViT}, Limits{MaxPixels: 60_000, MaxTokens: 300, MaxBytes: 1 << 20}, noise(1, 400, 1), codecs.CodeLimitTokens, "89600 pixels"},
+		"between, upright": {Spec{Layout: ViT, PassOrder: Pillow13}, Limits{MaxPixels: 60_000, MaxTokens: 300, MaxBytes: 1 << 20}, noise(400, 1, 1), codecs.CodeLimitTokens, "89600 pixels"},
+		"tokens":           {Spec{Layout: NaFlex, MaxPatches: 301}, small, noise(4, 4, 1), codecs.CodeLimitTokens, "301 tokens"},
+		"bytes":            {Spec{Layout: ViT, DType: Float32}, small, noise(4, 4, 1), codecs.CodeLimitTokens, "196 tokens of 3072 bytes"},
 	} {
 		c, err := New(k.spec, k.limits)
 		if err != nil {

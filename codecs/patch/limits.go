@@ -2,6 +2,7 @@ package patch
 
 import (
 	"fmt"
+	"image"
 
 	"github.com/millrace/millrace/codecs"
 )
@@ -9,7 +10,7 @@ import (
 // Limits bounds what one picture or clip may become. Each is checked before the
 // allocation that it bounds.
 type Limits struct {
-	MaxPixels int64 `yaml:"max_pixels" json:"max_pixels"` // one picture after the resize, before a crop
+	MaxPixels int64 `yaml:"max_pixels" json:"max_pixels"` // one picture at any step: resized, between the passes, padded
 	MaxTokens int64 `yaml:"max_tokens" json:"max_tokens"` // padding included
 	MaxBytes  int64 `yaml:"max_bytes" json:"max_bytes"`   // of the patches array
 }
@@ -38,6 +39,20 @@ func (l Limits) picture(from, to size) error {
 		return codecs.Errorf(codecs.CodeLimitTokens, codecs.StagePatchify,
 			"the picture is %dx%d and would be resized to %dx%d, %d pixels; the limit is %d",
 			from.w, from.h, to.w, to.h, to.pixels(), l.MaxPixels)
+	}
+	return nil
+}
+
+// between checks what lies between the two passes of a resize of which keep is kept.
+func (l Limits) between(from size, keep image.Point, o PassOrder) error {
+	n := int64(from.h) * int64(keep.X)
+	if o == Pillow13 {
+		n = max(n, int64(from.w)*int64(keep.Y))
+	}
+	if n > l.MaxPixels {
+		return codecs.Errorf(codecs.CodeLimitTokens, codecs.StagePatchify,
+			"the picture is %dx%d and would pass through %d pixels on its way to %dx%d; the limit is %d",
+			from.w, from.h, n, keep.X, keep.Y, l.MaxPixels)
 	}
 	return nil
 }

@@ -37,8 +37,7 @@ func (c *cutter) shapeOf(from size, frames int, clip bool) (shape, error) {
 			return shape{}, err
 		}
 	}
-	// What lies between the two passes of the resize.
-	return s, c.limits.picture(from, size{max(from.h, s.keep.Dy()), s.keep.Dx()})
+	return s, c.limits.between(from, s.keep.Size(), c.spec.PassOrder)
 }
 
 func (c *cutter) rule(from size, frames int, clip bool) (shape, error) {
