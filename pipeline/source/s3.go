@@ -1,0 +1,170 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+
+	"github.com/millrace/millrace/pipeline"
+)
+
+// s3Client reads objects, each request once: Fetcher does the retrying.
+type s3Client struct {
+	cfg       S3
+	core      minio.Core
+	transport *http.Transport
+}
+
+func newS3Client(cfg S3) (*s3Client, error) {
+	host, secure, err := cfg.host()
+	if err != nil {
+		return nil, err
+	}
+	t, err := cfg.httpTransport(secure)
+	if err != nil {
+		return nil, err
+	}
+	lookup := minio.BucketLookupAuto
+	if cfg.PathStyle {
+		lookup = minio.BucketLookupPath
+	}
+	client, err := minio.New(host, &minio.Options{
+		Creds: cfg.credentials(), Secure: secure, Region: cfg.region(), BucketLookup: lookup,
+		Transport: t, MaxRetries: 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("source.s3: %w", err)
+	}
+	return &s3Client{cfg: cfg, core: minio.Core{Client: client}, transport: t}, nil
+}
+
+func (c S3) httpTransport(secure bool) (*http.Transport, error) {
+	t, err := minio.DefaultTransport(secure)
+	if err != nil {
+		return nil, err
+	}
+	t.ResponseHeaderTimeout = 30 * time.Second
+	if c.CACert == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(c.CACert)
+	if err != nil {
+		return nil, fmt.Errorf("source.s3.ca_cert: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("source.s3.ca_cert: %s holds no PEM certificate", c.CACert)
+	}
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return t, nil
+}
+
+// check refuses what may not be asked for, and finds missing credentials before an
+// object is blamed for them.
+func (c *s3Client) check(bucket, key string) error {
+	if err := s3utils.CheckValidBucketNameStrict(bucket); err != nil {
+		return refuse(pipeline.CodeSourceDenied, "the bucket's name %.70q is not valid", bucket)
+	}
+	switch {
+	case len(key) > 1024:
+		return refuse(pipeline.CodeSourceDenied, "the key has %d bytes; 1024 are allowed", len(key))
+	case !utf8.ValidString(key):
+		return refuse(pipeline.CodeSourceDenied, "the key is not UTF-8")
+	case slices.ContainsFunc(strings.Split(key, "/"), func(s string) bool { return s == "." || s == ".." }):
+		// Real S3 takes it literally; a gateway over a file system might not.
+		return refuse(pipeline.CodeSourceDenied, "the key has a part . or ..")
+	case !c.cfg.allows(bucket, key):
+		return refuse(pipeline.CodeSourceDenied, "source.s3.allow does not list it")
+	}
+	if c.cfg.Anonymous {
+		return nil
+	}
+	_, err := c.core.GetCreds()
+	return err
+}
+
+// etagForm is how S3 writes an ETag: a digest, with the number of parts if there are
+// several. Version ids look otherwise on all known servers.
+var etagForm = regexp.MustCompile(`^[0-9a-f]{32}(-[0-9]{1,5})?$`)
+
+// get opens an object. version is an ETag (in quotes, or of the usual form), or else a
+// version id. One request gives the body and its ETag, so they belong together.
+func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body, error) {
+	if key == "" {
+		return nil, refuse(pipeline.CodeSourceDenied, "the URI names a bucket, not an object")
+	}
+	if err := c.check(bucket, key); err != nil {
+		return nil, err
+	}
+	var opts minio.GetObjectOptions
+	tag := strings.Trim(version, `"`)
+	switch {
+	case version == "":
+	case tag != version || etagForm.MatchString(version):
+		if err := opts.SetMatchETag(tag); err != nil {
+			return nil, refuse(pipeline.CodeMsgInvalid, "the version is malformed")
+		}
+	default:
+		tag, opts.VersionID = "", version
+	}
+	r, info, _, err := c.core.GetObject(ctx, bucket, key, opts)
+	if err != nil {
+		return nil, s3Fault(err)
+	}
+	if tag != "" && info.ETag != tag { // a server that knows no If-Match
+		r.Close()
+		return nil, refuse(pipeline.CodeSourceChanged, "its ETag is %.80q; %.80q was asked for", info.ETag, tag)
+	}
+	b := &body{r: r, c: r, size: info.Size, version: info.VersionID}
+	if b.version == "" || b.version == "null" {
+		b.version = info.ETag
+	}
+	return b, nil
+}
+
+// s3Fault says what a refusal means. What is wrong with our own credentials or clock
+// is not the object's fault and stays a plain error, so that nothing is quarantined.
+func s3Fault(err error) error {
+	var r minio.ErrorResponse
+	if !errors.As(err, &r) {
+		if errors.Is(err, errNoCredentials) {
+			return err
+		}
+		return httpFault(err)
+	}
+	switch r.Code {
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+		"RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "PermanentRedirect":
+		return fmt.Errorf("the S3 service refuses the reader's credentials or settings (%s): %s; see source.s3", r.Code, r.Message)
+	case "InvalidObjectState":
+		return refuse(pipeline.CodeSourceArchived, "the object is in cold storage; restore it first")
+	case "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable":
+		return refuse(pipeline.CodeSourceTransient, "the S3 service says %s", r.Code)
+	}
+	switch s := r.StatusCode; {
+	case s == http.StatusNotFound, s == http.StatusMethodNotAllowed: // 405: the version is a delete marker
+		return refuse(pipeline.CodeSourceGone, "the S3 service says %.60q", r.Code)
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		return refuse(pipeline.CodeSourceDenied, "the S3 service says %.60q", r.Code)
+	case s == http.StatusPreconditionFailed:
+		return refuse(pipeline.CodeSourceChanged, "it is no longer the version that was asked for")
+	case s >= 500, s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == 0:
+		return refuse(pipeline.CodeSourceTransient, "the S3 service says %.60q (%d)", r.Code, s)
+	}
+	return refuse(pipeline.CodeSourceProtocol, "the S3 service says %.60q (%d)", r.Code, r.StatusCode)
+}
