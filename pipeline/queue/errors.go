@@ -1,0 +1,34 @@
+package queue
+
+import "fmt"
+
+// BelowStartError says that retention removed what was to be read. It is final:
+// going on at LogStart leaves a gap that must be written down.
+type BelowStartError struct {
+	Topic     string
+	Partition int
+	Offset    int64 // wanted
+	LogStart  int64 // the oldest that there is
+}
+
+// Error says what is lost and what to do.
+func (e *BelowStartError) Error() string {
+	return fmt.Sprintf("%s/%d: offset %d is gone, the log begins at %d: retention removed %d offsets before they were read; raise the topic's retention, and accept the gap to go on",
+		e.Topic, e.Partition, e.Offset, e.LogStart, e.LogStart-e.Offset)
+}
+
+// AboveEndError says that the log ends before the offset to read next: the topic
+// was made anew, or lost records in an unclean election. It is final: the offsets
+// no longer mean what they meant.
+type AboveEndError struct {
+	Topic     string
+	Partition int
+	Offset    int64 // wanted
+	High      int64 // where the log ends
+}
+
+// Error says what is wrong and what to do.
+func (e *AboveEndError) Error() string {
+	return fmt.Sprintf("%s/%d: offset %d is wanted, but the log ends at %d: the topic was recreated or truncated; start a new stream for it, its offsets do not continue the old ones",
+		e.Topic, e.Partition, e.Offset, e.High)
+}
