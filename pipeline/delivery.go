@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Delivery is what stands at one position of a stream: usually one job; none for a
+// Delivery is what stands at one position of a stream. Deliveries are contiguous: each
+// begins at the End of the one before. It is usually one job; none for a
 // message that asks for nothing (a bucket's test event); several for a bucket
 // notification of several objects; or a fault, for a message that is no job.
 //
@@ -15,10 +16,27 @@ type Delivery struct {
 	// Offset is the position in the stream: Kafka's offset, or a backfill's counter.
 	Offset int64
 	Parts  []Part
+	// Skip is set for a range of offsets without messages. Nothing else but Offset is
+	// set then.
+	Skip *Skip
 	// Fault refuses the whole message. Parts is then empty.
 	Fault error
 	// Time is when the message was made, as its source says. Informational.
 	Time time.Time
+}
+
+// Skip says why the offsets from Delivery.Offset up to To, exclusive, hold no message.
+type Skip struct {
+	To     int64
+	Reason string // "control", "aborted", "gap", "batch-limit", ...
+}
+
+// End is the offset that follows the delivery.
+func (d *Delivery) End() int64 {
+	if d.Skip != nil {
+		return d.Skip.To
+	}
+	return d.Offset + 1
 }
 
 // Part is one job of a delivery.

@@ -1,0 +1,280 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/ledger"
+	"github.com/millrace/millrace/pipeline/shard"
+)
+
+// batch is what one commit record will cover: whole offsets from..to, the shards that
+// hold their samples, and how each job ended.
+type batch struct {
+	from, to int64 // [from, to)
+	skipped  []ledger.Skip
+	outcomes []ledger.Outcome
+	shards   []sealed
+	open     map[output]*openShard
+	since    time.Time // of its first delivery; zero while there is none
+	age      time.Duration
+}
+
+// output is one shard format of one dataset.
+type output struct {
+	dataset string
+	index   int // in the recipe's Outputs
+}
+
+type openShard struct {
+	*shard.Writer
+	recipe *pipeline.Recipe
+	bounds pipeline.Output
+}
+
+type sealed struct {
+	*shard.Sealed
+	dataset, format, recipe string
+}
+
+// What is finished in one batch is bounded, so that a record and the scratch disk are.
+const (
+	maxOutcomes = 10_000
+	maxShards   = 8
+	// idleAge is how long a batch without a single shard may wait.
+	idleAge = time.Minute
+)
+
+// pack appends finished jobs in the order of their offsets, and hands a batch to commit
+// whenever it is large or old enough. At the end of the feed it hands over the rest.
+func (s *Stream) pack(ctx context.Context, items <-chan *item, batches chan<- *batch) error {
+	p := &packer{s: s, next: s.parts.Chain.Next(), out: batches}
+	p.begin()
+	defer func() { p.batch.abort() }()
+	for {
+		it, more, err := p.await(ctx, items)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return p.flush(ctx)
+		}
+		if err := p.add(ctx, it); err != nil {
+			return err
+		}
+	}
+}
+
+// packer fills the batch at hand.
+type packer struct {
+	s     *Stream
+	next  int64 // the offset that must come
+	batch *batch
+	out   chan<- *batch
+}
+
+func (p *packer) begin() { p.batch = &batch{from: p.next, to: p.next, open: map[output]*openShard{}} }
+
+// await gives the next item once it is finished. Meanwhile the batch may grow old, and
+// is flushed.
+func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, error) {
+	var it *item
+	var done <-chan struct{}
+	for {
+		from := items
+		if it != nil {
+			from = nil
+		}
+		select {
+		case next, more := <-from:
+			if !more {
+				return nil, false, nil
+			}
+			it, done = next, next.done
+		case <-done:
+			return it, true, it.err
+		case <-clock(p.batch.since, p.batch.age):
+			if err := p.flush(ctx); err != nil {
+				return nil, false, err
+			}
+		case <-ctx.Done():
+			if it != nil {
+				<-it.done
+				it.close()
+			}
+			return nil, false, ctx.Err()
+		}
+	}
+}
+
+// add packs one delivery: every offset before it is accounted for, then its jobs.
+func (p *packer) add(ctx context.Context, it *item) error {
+	defer p.s.window.leave(it.held)
+	defer it.close()
+	if it.Offset != p.next {
+		return fmt.Errorf("offset %d came where %d had to come: the feed is not contiguous", it.Offset, p.next)
+	}
+	if p.batch.full(it.held) {
+		if err := p.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if p.batch.since.IsZero() {
+		p.batch.since, p.batch.age = time.Now(), idleAge
+	}
+	if it.Skip != nil {
+		p.batch.skipped = append(p.batch.skipped, ledger.Skip{From: it.Offset, To: it.Skip.To, Reason: it.Skip.Reason})
+	}
+	if f := faultOf(it.Fault); f != nil {
+		p.end(it, 0, &part{job: &pipeline.Job{}, verdict: pipeline.Verdict{Fault: f}}, ledger.Quarantined)
+	} else if it.Fault != nil {
+		return fmt.Errorf("offset %d: %w", it.Offset, it.Fault)
+	}
+	if it.Skip == nil && it.Fault == nil && len(it.parts) == 0 {
+		p.batch.outcomes = append(p.batch.outcomes, ledger.Outcome{Offset: it.Offset, Status: ledger.None})
+	}
+	for i := range it.parts {
+		if err := p.addPart(it, i); err != nil {
+			return fmt.Errorf("job %q at offset %d: %w", it.parts[i].job.ID, it.Offset, err)
+		}
+	}
+	p.next = it.End()
+	p.batch.to = p.next
+	return nil
+}
+
+func (p *packer) addPart(it *item, i int) error {
+	part := &it.parts[i]
+	if part.verdict.Fault != nil {
+		p.end(it, i, part, ledger.Quarantined)
+		return nil
+	}
+	if p.s.seen(part.job) {
+		p.end(it, i, part, ledger.DupOf)
+		return nil
+	}
+	if part.recipe == nil { // seen when it was taken, and forgotten since
+		return fmt.Errorf("its id left the index of known ids while it waited")
+	}
+	err := part.result.each(func(sm *pipeline.Sample) error { return p.batch.write(p.s.cfg.Dir, part, sm) })
+	if err != nil {
+		return err
+	}
+	p.s.parts.Seen.Add(part.job.Dataset, part.job.ID)
+	p.end(it, i, part, ledger.OK)
+	return nil
+}
+
+// write appends a sample to the open shard of each output.
+func (b *batch) write(dir string, p *part, sm *pipeline.Sample) error {
+	for i, o := range p.recipe.Outputs {
+		key := output{p.job.Dataset, i}
+		w := b.open[key]
+		if w == nil {
+			nw, err := shard.Create(dir, o.Format, shard.Options{Name: ulid.Make().String()})
+			if err != nil {
+				return err
+			}
+			w = &openShard{nw, p.recipe, o}
+			b.open[key] = w
+			if len(b.shards) == 0 && (len(b.open) == 1 || o.ShardAge < b.age) {
+				b.age = o.ShardAge
+			}
+		}
+		if err := w.Add(sm); err != nil {
+			return err
+		}
+		if w.Bytes() >= o.ShardBytes || int64(w.Samples()) >= o.ShardSamples {
+			if err := b.seal(key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seal closes one open shard. It belongs to the batch until that is committed.
+func (b *batch) seal(key output) error {
+	w := b.open[key]
+	s, err := w.Seal()
+	if err != nil {
+		return err
+	}
+	delete(b.open, key)
+	b.shards = append(b.shards, sealed{s, key.dataset, w.bounds.Format, w.recipe.Digest})
+	return nil
+}
+
+// full reports whether the batch should be committed before a delivery with so many
+// bytes of samples is added. Shards are closed between jobs if they can be: a job that
+// straddles two would hold up the commit of the first.
+func (b *batch) full(next int64) bool {
+	if len(b.outcomes) >= maxOutcomes || len(b.shards) >= maxShards {
+		return true
+	}
+	if len(b.shards) > 0 && len(b.open) == 0 {
+		return true
+	}
+	for _, w := range b.open {
+		if w.Bytes() >= w.bounds.ShardBytes/2 && w.Bytes()+next > w.bounds.ShardBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// flush seals what is open and hands the batch to commit. It blocks while the batch
+// before it is being uploaded.
+func (p *packer) flush(ctx context.Context) error {
+	b := p.batch
+	if b.from == b.to {
+		return nil
+	}
+	for key := range b.open {
+		if err := b.seal(key); err != nil {
+			return err
+		}
+	}
+	select {
+	case p.out <- b:
+		p.begin()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// abort frees what the batch holds on disk. After a commit there is nothing left to free.
+func (b *batch) abort() {
+	for _, w := range b.open {
+		w.Abort()
+	}
+	for _, s := range b.shards {
+		s.Close()
+	}
+}
+
+// end writes down how a job ended, and tells the observer.
+func (p *packer) end(it *item, i int, part *part, status ledger.Status) {
+	o := ledger.Outcome{Offset: it.Offset, Part: i, ID: part.job.ID, Dataset: part.job.Dataset, Status: status}
+	for _, src := range part.sources {
+		o.Sources = append(o.Sources, ledger.Source(src))
+	}
+	switch status {
+	case ledger.OK:
+		o.Samples = part.verdict.Samples
+	case ledger.Quarantined:
+		f := part.verdict.Fault
+		o.Code, o.Stage, o.Detail = f.Code, f.Stage, f.Detail
+	}
+	p.batch.outcomes = append(p.batch.outcomes, o)
+	var bytes int64
+	for _, s := range part.sources {
+		bytes += s.Bytes
+	}
+	p.s.parts.Observe.Ended(part.job, status, part.verdict, bytes)
+}

@@ -1,0 +1,126 @@
+package stream
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/millrace/millrace/pipeline"
+)
+
+// result holds one job's samples until it is its turn in the shard: in memory while
+// they are few bytes, then in an unlinked temporary file. So jobs may finish in any
+// order, and a job that dies half-way leaves nothing behind.
+//
+// It is written by one goroutine, then read by one.
+type result struct {
+	dir  string
+	mem  []byte
+	file *os.File
+	w    *bufio.Writer
+	size int64
+}
+
+// inMemory is how much of a result stays in memory: a window of these is small
+// against the mills.
+const inMemory = 32 << 10
+
+// Add copies a sample.
+func (r *result) Add(s *pipeline.Sample) error {
+	parts, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if r.file == nil && len(r.mem)+n > inMemory {
+		if err := r.spill(); err != nil {
+			return err
+		}
+	}
+	var head [4]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(n))
+	for _, p := range append([][]byte{head[:]}, parts...) {
+		if r.file == nil {
+			r.mem = append(r.mem, p...)
+		} else if _, err := r.w.Write(p); err != nil {
+			return fmt.Errorf("spooling samples in %s: %w", r.dir, err)
+		}
+	}
+	r.size += int64(len(head) + n)
+	return nil
+}
+
+func (r *result) spill() error {
+	f, err := os.CreateTemp(r.dir, "result-*")
+	if err != nil {
+		return fmt.Errorf("spooling samples: %w", err)
+	}
+	os.Remove(f.Name()) // the name is not needed, and a crash leaves nothing
+	r.file, r.w = f, bufio.NewWriterSize(f, 64<<10)
+	_, err = r.w.Write(r.mem)
+	r.mem = nil
+	return err
+}
+
+// Reset forgets all samples.
+func (r *result) Reset() error {
+	r.close()
+	*r = result{dir: r.dir}
+	return nil
+}
+
+// each reads the samples back, in order. A sample is valid during its call.
+func (r *result) each(use func(*pipeline.Sample) error) error {
+	var rd io.Reader
+	if r.file != nil {
+		if err := r.w.Flush(); err != nil {
+			return fmt.Errorf("spooling samples in %s: %w", r.dir, err)
+		}
+		rd = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, r.size), 64<<10)
+	}
+	var s pipeline.Sample
+	var buf []byte
+	for at := int64(0); at < r.size; {
+		p, err := r.next(rd, at, &buf)
+		if err != nil {
+			return fmt.Errorf("reading spooled samples in %s: %w", r.dir, err)
+		}
+		at += int64(4 + len(p))
+		if err := pipeline.ParseSample(p, &s); err != nil {
+			return fmt.Errorf("reading spooled samples in %s: %w", r.dir, err)
+		}
+		if err := use(&s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *result) next(rd io.Reader, at int64, buf *[]byte) ([]byte, error) {
+	if rd == nil {
+		b := r.mem[at:]
+		return b[4 : 4+binary.LittleEndian.Uint32(b)], nil
+	}
+	var head [4]byte
+	if _, err := io.ReadFull(rd, head[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.LittleEndian.Uint32(head[:]))
+	if cap(*buf) < n {
+		*buf = make([]byte, n)
+	}
+	_, err := io.ReadFull(rd, (*buf)[:n])
+	return (*buf)[:n], err
+}
+
+func (r *result) close() {
+	if r.file != nil {
+		r.file.Close()
+		r.file = nil
+	}
+}

@@ -1,0 +1,166 @@
+// Package stream is the worker's side of the line, one loop for each stream:
+//
+//	take -> fetch -> mill -> pack -> commit
+//
+// Jobs are worked on side by side and finish in any order; they are packed into
+// shards in the order of their offsets, and committed as a contiguous range: shards
+// first, then the ledger's record, then (advisory) the source's own offset. A Kafka
+// partition and a backfill are the same to it.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/ledger"
+	"github.com/millrace/millrace/pipeline/mill"
+	"github.com/millrace/millrace/pipeline/store"
+)
+
+// Feed gives a stream's deliveries in the order of their offsets.
+type Feed interface {
+	// Next blocks until there is one. io.EOF ends the stream in peace: what was taken
+	// is finished and committed. Any other error ends it at once.
+	Next(ctx context.Context) (*pipeline.Delivery, error)
+}
+
+// Mills run jobs; [mill.Pool] and [mill.InProcess] do.
+type Mills interface {
+	Do(ctx context.Context, a *mill.Assignment, sink mill.Sink) (pipeline.Verdict, error)
+}
+
+// Fetch brings a medium to a local read-only file and says what it is. have is the
+// file where the medium is at hand already, else nil. A *codecs.Error refuses the
+// medium; any other error stops the stream.
+type Fetch func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error)
+
+// Observer is told what happens, for progress bars and metrics. Calls may come from
+// several goroutines.
+type Observer interface {
+	// Ended is called for each job when it is packed.
+	Ended(job *pipeline.Job, status ledger.Status, v pipeline.Verdict, sourceBytes int64)
+	// Committed is called when a record is durable.
+	Committed(e *ledger.Entry)
+}
+
+// Parts is what a stream works with. The stream owns none of them.
+type Parts struct {
+	Recipes func(dataset string) *pipeline.Recipe // nil where there is none
+	Fetch   Fetch
+	Mills   Mills
+	Chain   *ledger.Chain
+	Store   store.Store
+	// Seen holds the jobs that ended as samples; the stream adds to it.
+	Seen IDs
+	// Tools are the versions that each record names.
+	Tools map[string]string
+	// Ahead is shared by all streams of a process: a place is held while a job is
+	// fetched and worked on, so that no more is spooled than the mills can use.
+	Ahead   chan struct{}
+	Observe Observer
+	// Advise is told the committed offset, for the source's own books; may be nil.
+	Advise func(offset int64)
+}
+
+// IDs tells repeats. Its methods may be called from several goroutines.
+type IDs interface {
+	Has(dataset, id string) bool
+	Add(dataset, id string)
+}
+
+// Config bounds a stream.
+type Config struct {
+	// Dir is the scratch folder for spooled results and open shards.
+	Dir string `yaml:"-"`
+	// Window and WindowBytes bound what is taken but not yet packed.
+	Window      int   `yaml:"max_deliveries"`
+	WindowBytes int64 `yaml:"max_bytes"`
+}
+
+// DefaultConfig has the window of the design.
+func DefaultConfig() Config { return Config{Window: 256, WindowBytes: 512 << 20} }
+
+// Validate refuses settings by name.
+func (c Config) Validate() error {
+	switch {
+	case c.Window < 1:
+		return fmt.Errorf("window.max_deliveries is %d; it needs 1 or more", c.Window)
+	case c.WindowBytes < 1<<20:
+		return fmt.Errorf("window.max_bytes is %d; it needs 1 MiB or more", c.WindowBytes)
+	}
+	return nil
+}
+
+// Stream is one stream's loop.
+type Stream struct {
+	cfg    Config
+	parts  Parts
+	window *window
+}
+
+// New makes a loop; Run runs it once.
+func New(cfg Config, p Parts) *Stream {
+	return &Stream{cfg: cfg, parts: p, window: newWindow(cfg.Window, cfg.WindowBytes)}
+}
+
+// Run takes from feed until it ends, then returns nil when all is committed. When ctx
+// ends, or anything fails that is not a medium's fault, what is not committed is given
+// up: it will be taken again from the ledger's position.
+func (s *Stream) Run(ctx context.Context, feed Feed) error {
+	g, ctx := errgroup.WithContext(ctx)
+	items := make(chan *item, s.cfg.Window)
+	batches := make(chan *batch) // unbuffered: a slow store stops the packing, then the taking
+	g.Go(func() error { defer close(items); return s.take(ctx, g, feed, items) })
+	g.Go(func() error { defer close(batches); return s.pack(ctx, items, batches) })
+	g.Go(func() error { return s.commit(ctx, batches) })
+	err := g.Wait()
+	for it := range items {
+		it.close()
+	}
+	return err
+}
+
+func (s *Stream) take(ctx context.Context, g *errgroup.Group, feed Feed, items chan<- *item) error {
+	for {
+		if err := s.window.enter(ctx); err != nil {
+			return err
+		}
+		d, err := feed.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		it := s.newItem(d)
+		items <- it // has room: the window is no larger
+		select {
+		case s.parts.Ahead <- struct{}{}:
+		case <-ctx.Done():
+			close(it.done)
+			return ctx.Err()
+		}
+		g.Go(func() error {
+			s.work(ctx, it)
+			<-s.parts.Ahead
+			return it.err
+		})
+	}
+}
+
+func (s *Stream) seen(j *pipeline.Job) bool { return s.parts.Seen.Has(j.Dataset, j.ID) }
+
+// clock is when a batch is old enough to commit; far away while it is empty.
+func clock(since time.Time, age time.Duration) <-chan time.Time {
+	if since.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(since.Add(age)))
+}

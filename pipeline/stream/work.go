@@ -1,0 +1,146 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/mill"
+)
+
+// item is a delivery on its way from taken to packed.
+type item struct {
+	*pipeline.Delivery
+	parts []part
+	done  chan struct{} // closed when every part has ended, or err is set
+	err   error         // not the media's fault: the stream must stop
+	held  int64         // bytes counted by the window
+}
+
+// part is one job of a delivery, and how it ended.
+type part struct {
+	job     *pipeline.Job
+	files   []*os.File
+	recipe  *pipeline.Recipe
+	sources []pipeline.SourceID
+	verdict pipeline.Verdict
+	result  result
+}
+
+func (s *Stream) newItem(d *pipeline.Delivery) *item {
+	it := &item{Delivery: d, done: make(chan struct{}), parts: make([]part, len(d.Parts))}
+	for i := range d.Parts {
+		p := &it.parts[i]
+		p.job, p.files = &d.Parts[i].Job, d.Parts[i].Files
+		p.result.dir = s.cfg.Dir
+		p.verdict.Fault = faultOf(d.Parts[i].Fault)
+	}
+	return it
+}
+
+// work brings every part of an item to its end. It is the straight way of a job
+// through the worker: recipe, fetch, mill.
+func (s *Stream) work(ctx context.Context, it *item) {
+	defer close(it.done)
+	for i := range it.parts {
+		p := &it.parts[i]
+		if p.verdict.Fault != nil {
+			continue
+		}
+		if err := s.workPart(ctx, p); err != nil {
+			it.err = fmt.Errorf("job %q at offset %d: %w", p.job.ID, it.Offset, err)
+			return
+		}
+		it.held += p.result.size
+	}
+	s.window.hold(it.held)
+}
+
+func (s *Stream) workPart(ctx context.Context, p *part) error {
+	if s.seen(p.job) {
+		return nil // packing says dup-of: it knows the order
+	}
+	if p.recipe = s.parts.Recipes(p.job.Dataset); p.recipe == nil {
+		p.verdict.Fault = &pipeline.Fault{Code: string(pipeline.CodeMsgNoRecipe), Stage: string(codecs.StageTake),
+			Detail: fmt.Sprintf("no recipe is loaded for dataset %q", p.job.Dataset)}
+		return nil
+	}
+	defer p.closeFiles()
+	if err := s.fetch(ctx, p); err != nil {
+		if p.verdict.Fault = faultOf(err); p.verdict.Fault == nil {
+			return err
+		}
+		return nil
+	}
+	v, err := s.parts.Mills.Do(ctx, &mill.Assignment{Job: bare(p.job), Recipe: p.recipe, Sources: p.sources, Files: p.files}, &p.result)
+	p.verdict = v
+	return err
+}
+
+// fetch brings the job's media to local files.
+func (s *Stream) fetch(ctx context.Context, p *part) error {
+	files := make([]*os.File, len(p.job.Media))
+	copy(files, p.files)
+	p.files, p.sources = files, make([]pipeline.SourceID, len(files))
+	for i, m := range p.job.Media {
+		f, id, err := s.parts.Fetch(ctx, m, files[i])
+		if err != nil {
+			if e := codecs.AsError(err); e != nil && len(files) > 1 {
+				return codecs.Errorf(e.Code, e.Stage, "medium %d of %d: %s", i+1, len(files), e.Detail)
+			}
+			return err
+		}
+		files[i], p.sources[i] = f, id
+	}
+	return nil
+}
+
+func (p *part) closeFiles() {
+	for _, f := range p.files {
+		if f != nil {
+			f.Close()
+		}
+	}
+	p.files = nil
+}
+
+// bare is the job without its inline bytes: a mill gets those as files.
+func bare(j *pipeline.Job) *pipeline.Job {
+	b := *j
+	b.Media = append([]pipeline.Media(nil), j.Media...)
+	for i := range b.Media {
+		b.Media[i].Data = nil
+		if strings.HasPrefix(b.Media[i].URI, "data:") {
+			b.Media[i].URI = ""
+		}
+	}
+	return &b
+}
+
+// faultOf is err as a fault, if it is the medium's or the message's; nil for
+// everything else, above all for an ended context.
+func faultOf(err error) *pipeline.Fault {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	if e := codecs.AsError(err); e != nil {
+		return pipeline.FaultOf(e)
+	}
+	var f *pipeline.Fault
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
+}
+
+// close frees what an item holds; for items that are given up.
+func (it *item) close() {
+	for i := range it.parts {
+		it.parts[i].closeFiles()
+		it.parts[i].result.close()
+	}
+}
