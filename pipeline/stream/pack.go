@@ -153,8 +153,9 @@ func (p *packer) addPart(it *item, i int) error {
 		p.end(it, i, part, ledger.Quarantined)
 		return nil
 	}
-	if p.s.seen(part.job) {
+	if of, yes := p.s.repeats(part.job); yes {
 		p.end(it, i, part, ledger.DupOf)
+		p.batch.outcomes[len(p.batch.outcomes)-1].Of = &of
 		return nil
 	}
 	if part.recipe == nil { // seen when it was taken, and forgotten since
@@ -164,7 +165,6 @@ func (p *packer) addPart(it *item, i int) error {
 	if err != nil {
 		return err
 	}
-	p.s.parts.Seen.Add(part.job.Dataset, part.job.ID)
 	p.end(it, i, part, ledger.OK)
 	return nil
 }
@@ -272,6 +272,9 @@ func (p *packer) end(it *item, i int, part *part, status ledger.Status) {
 		o.Code, o.Stage, o.Detail = f.Code, f.Stage, f.Detail
 	}
 	p.batch.outcomes = append(p.batch.outcomes, o)
+	if status != ledger.DupOf && o.ID != "" {
+		p.s.parts.Known.add(part.job, it.Offset, status)
+	}
 	var bytes int64
 	for _, s := range part.sources {
 		bytes += s.Bytes

@@ -57,8 +57,8 @@ type Parts struct {
 	Mills   Mills
 	Chain   *ledger.Chain
 	Store   store.Store
-	// Seen holds the jobs that ended as samples; the stream adds to it.
-	Seen IDs
+	// Known holds the jobs that have ended; the stream adds to it.
+	Known *Known
 	// Tools are the versions that each record names.
 	Tools map[string]string
 	// Ahead is shared by all streams of a process: a place is held while a job is
@@ -67,12 +67,6 @@ type Parts struct {
 	Observe Observer
 	// Advise is told the committed offset, for the source's own books; may be nil.
 	Advise func(offset int64)
-}
-
-// IDs tells repeats. Its methods may be called from several goroutines.
-type IDs interface {
-	Has(dataset, id string) bool
-	Add(dataset, id string)
 }
 
 // Config bounds a stream.
@@ -155,7 +149,12 @@ func (s *Stream) take(ctx context.Context, g *errgroup.Group, feed Feed, items c
 	}
 }
 
-func (s *Stream) seen(j *pipeline.Job) bool { return s.parts.Seen.Has(j.Dataset, j.ID) }
+// repeats says where a job has ended as samples before. One that ended in quarantine
+// may come again.
+func (s *Stream) repeats(j *pipeline.Job) (offset int64, yes bool) {
+	offset, status, found := s.parts.Known.Find(j)
+	return offset, found && status == ledger.OK
+}
 
 // clock is when a batch is old enough to commit; far away while it is empty.
 func clock(since time.Time, age time.Duration) <-chan time.Time {

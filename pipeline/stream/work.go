@@ -61,7 +61,7 @@ func (s *Stream) work(ctx context.Context, it *item) {
 }
 
 func (s *Stream) workPart(ctx context.Context, p *part) error {
-	if s.seen(p.job) {
+	if _, yes := s.repeats(p.job); yes {
 		return nil // packing says dup-of: it knows the order
 	}
 	if p.recipe = s.parts.Recipes(p.job.Dataset); p.recipe == nil {
