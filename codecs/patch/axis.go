@@ -25,6 +25,9 @@ type axis struct {
 	// halves has the same weights for the vector kernels, 8 numbers for each 4:
 	// h0 h1 h2 h3 l0 l1 l2 l3.
 	halves []int16
+	// reach is the end of the input positions that the vector kernels touch, which
+	// take them by fours. Not always the last output's: kernels are cut at the border.
+	reach int
 }
 
 // matches reports whether a is the axis for these sizes.
@@ -53,6 +56,7 @@ func (a *axis) compute(f Filter, in, out, from, to int) {
 	a.weight, a.halves = resized(a.weight, n*a.slots), resized(a.halves, 2*n*a.slots)
 	clear(a.weight)
 	clear(a.halves)
+	a.reach = 0
 
 	var buf [64]float64
 	real := buf[:]
@@ -64,6 +68,7 @@ func (a *axis) compute(f Filter, in, out, from, to int) {
 		lo := max(int(center-support+0.5), 0)
 		hi := min(int(center+support+0.5), in)
 		a.first[i], a.count[i] = int32(lo), int32(hi-lo)
+		a.reach = max(a.reach, lo+(hi-lo+3)&^3)
 		sum := 0.0
 		for j := range hi - lo {
 			real[j] = f.at(float64((float64(j+lo) - center + 0.5) * inverse))

@@ -24,17 +24,15 @@ func fastest() kernel {
 	return reference
 }
 
-// acrossAVX2 hands all rows to C but the last few, after which less than the bytes
-// that its wide loads may touch remain.
+// acrossAVX2 hands all rows to C but the last few, behind which fewer bytes remain
+// than its 16-byte loads may touch.
 func acrossAVX2(dst []byte, dstStride int, src []byte, srcStride, rows, skip int, a *axis) {
-	last := len(a.first) - 1
-	reach := (int(a.first[last])-skip+int(a.count[last]+3)&^3)*3 + 4
-	safe := min(rows, max(0, (len(src)-reach)/srcStride+1))
-	if len(src) < reach {
-		safe = 0
+	safe := 0
+	if reach := (a.reach-skip)*3 + 4; len(src) >= reach {
+		safe = min(rows, (len(src)-reach)/srcStride+1)
 	}
 	if safe > 0 {
-		_ = dst[(safe-1)*dstStride+3*last+2]
+		_ = dst[(safe-1)*dstStride+3*len(a.first)-1]
 		C.millrace_across_avx2(
 			bytePtr(dst), C.size_t(dstStride), bytePtr(src), C.size_t(srcStride), C.size_t(safe),
 			C.size_t(len(a.first)), C.int32_t(skip), intPtr(a.first), intPtr(a.count),
