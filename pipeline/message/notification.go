@@ -16,7 +16,8 @@ type s3Record struct {
 	EventVersion string `json:"eventVersion"`
 	EventName    string `json:"eventName"`
 	S3           struct {
-		Bucket struct {
+		ConfigurationID string `json:"configurationId"`
+		Bucket          struct {
 			Name string `json:"name"`
 		} `json:"bucket"`
 		Object s3Object `json:"object"`
@@ -24,7 +25,7 @@ type s3Record struct {
 }
 
 type s3Object struct {
-	Key         string `json:"key"` // URL-encoded, + for a space
+	Key         string `json:"key"` // URL-encoded, + for a space; literal from versitygw
 	Size        *int64 `json:"size"`
 	ETag        string `json:"eTag"`
 	VersionID   string `json:"versionId"`
@@ -68,11 +69,13 @@ func (p *parser) oneRecord(at string, item []byte) error {
 	if r.EventName == "" {
 		return fault(pipeline.CodeMsgInvalid, "the notification's %s has no eventName", at)
 	}
-	key, err := url.QueryUnescape(r.S3.Object.Key)
-	if err != nil {
-		return fault(pipeline.CodeMsgInvalid, "the notification's %s/s3/object/key is %s, which is not URL-encoded: %w", at, shown(r.S3.Object.Key), err)
+	if !isVersity(r.S3.ConfigurationID) {
+		key, err := url.QueryUnescape(r.S3.Object.Key)
+		if err != nil {
+			return fault(pipeline.CodeMsgInvalid, "the notification's %s/s3/object/key is %s, which is not URL-encoded: %w", at, shown(r.S3.Object.Key), err)
+		}
+		r.S3.Object.Key = key
 	}
-	r.S3.Object.Key = key
 	return p.object(at, r.EventName, r.S3.Bucket.Name, r.S3.Object)
 }
 
@@ -104,6 +107,17 @@ func (p *parser) object(at, event, bucket string, o s3Object) error {
 		part.Fault = fault(pipeline.CodeMsgBucket, "the object %s is in a bucket or under a prefix that no dataset claims; add a rule for bucket %s to the settings", shown(job.Media[0].URI), tidy(bucket))
 	}
 	return p.add(part)
+}
+
+// isVersity knows versitygw by the configuration ids that it gives all its events
+// (s3event/event.go). Up to v1.8.0 at least it sends keys as they are, so that
+// decoding would turn a plus sign into a space.
+func isVersity(configurationID string) bool {
+	switch configurationID {
+	case "kafka-global", "nats-global", "webhook-global", "rabbitmq-global":
+		return true
+	}
+	return false
 }
 
 // isCreation reports whether the event made an object. MinIO counts changed tags and

@@ -126,12 +126,14 @@ func (s *scanner) object(depth int) error {
 		if s.peek() != '"' {
 			return s.invalid("an object's key in double quotes should stand here")
 		}
+		start := s.i
 		key, err := s.key()
 		if err != nil {
 			return err
 		}
 		s.path = append(s.path, step{key: key, keyed: true})
 		if _, twice := seen[key]; twice {
+			s.i = start
 			return s.invalid("the key " + shown(key) + " stands twice in one object")
 		}
 		if len(seen) == MaxMembers {
