@@ -154,12 +154,11 @@ type Entry struct {
 	Skipped  []Skip
 	Shards   []Shard
 	Outcomes []Outcome
-	Recipe   string
 	Tools    map[string]string
 }
 
-// Commit appends a data record. Each shard must be in the store and verified; none of
-// its slices may change afterwards. It returns when the record is durable, or with:
+// Commit appends a data record. Each shard must be in the store and verified.
+// It returns when the record is durable, or with:
 //
 //	ErrFenced     the stream is another writer's; what the entry names is void
 //	ErrUnsettled  the context ended before the outcome was known
@@ -175,7 +174,7 @@ func (c *Chain) Commit(ctx context.Context, e Entry) error {
 		return fmt.Errorf("commit to the stream %s: it is not fenced", c.stream)
 	}
 	r := c.build(Data, c.epoch, c.pos.Next, e.To)
-	r.Skipped, r.Shards, r.Recipe, r.Tools = e.Skipped, slices.Clone(e.Shards), e.Recipe, maps.Clone(e.Tools)
+	r.Skipped, r.Shards, r.Tools = slices.Clone(e.Skipped), slices.Clone(e.Shards), maps.Clone(e.Tools)
 	for _, o := range e.Outcomes {
 		r.Outcomes = append(r.Outcomes, o.clean())
 	}

@@ -24,22 +24,22 @@ func NewIDs(limit int) *IDs {
 	return &IDs{limit: limit, new: map[idHash]int64{}}
 }
 
-func hashID(id string) idHash {
-	sum := sha256.Sum256([]byte(id))
+func hashID(dataset, id string) idHash {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(dataset), dataset, id))
 	return idHash{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
 }
 
-// Add notes that the job of an id ended at an offset, as samples or in quarantine.
-func (s *IDs) Add(id string, offset int64, status Status) {
+// Add notes that the job of an id, in a dataset, ended at an offset, as samples or in quarantine.
+func (s *IDs) Add(dataset, id string, offset int64, status Status) {
 	if s.limit > 0 && len(s.new) >= s.limit {
 		s.old, s.new = s.new, map[idHash]int64{}
 	}
-	s.new[hashID(id)] = mark(offset, status)
+	s.new[hashID(dataset, id)] = mark(offset, status)
 }
 
 // Find gives the offset at which a job of that id ended, and how.
-func (s *IDs) Find(id string) (offset int64, status Status, found bool) {
-	h := hashID(id)
+func (s *IDs) Find(dataset, id string) (offset int64, status Status, found bool) {
+	h := hashID(dataset, id)
 	m, found := s.new[h]
 	if !found {
 		m, found = s.old[h]
@@ -120,7 +120,7 @@ func (s *IDs) addOlder(outcomes []Outcome) {
 		if o.ID == "" || o.Status != OK && o.Status != Quarantined {
 			continue
 		}
-		h := hashID(o.ID)
+		h := hashID(o.Dataset, o.ID)
 		if _, known := s.old[h]; !known {
 			s.old[h] = mark(o.Offset, o.Status)
 		}

@@ -47,9 +47,9 @@ func take(t testing.TB, s ledger.Store, writer string) *ledger.Chain {
 func entry(t testing.TB, s store.Store, c *ledger.Chain, n int64) ledger.Entry {
 	t.Helper()
 	from := c.Next()
-	e := ledger.Entry{To: from + n, Recipe: strings.Repeat("ab", 32), Tools: map[string]string{"millrace": "test"}}
+	e := ledger.Entry{To: from + n, Tools: map[string]string{"millrace": "test"}}
 	for o := from; o < e.To; o++ {
-		e.Outcomes = append(e.Outcomes, ledger.Outcome{Offset: o, ID: fmt.Sprintf("id-%d", o), Status: ledger.OK, Samples: 1})
+		e.Outcomes = append(e.Outcomes, ledger.Outcome{Offset: o, Dataset: "set", ID: fmt.Sprintf("id-%d", o), Status: ledger.OK, Samples: 1})
 	}
 	body := store.BytesBody(fmt.Appendf(nil, "shard of %d to %d", from, e.To))
 	key := c.ShardKey("tar")
@@ -57,7 +57,7 @@ func entry(t testing.TB, s store.Store, c *ledger.Chain, n int64) ledger.Entry {
 		t.Fatal(err)
 	}
 	e.Shards = []ledger.Shard{{
-		Key: key, Format: "webdataset", Bytes: body.Size, SHA256: fmt.Sprintf("%x", body.SHA256), CRC32C: fmt.Sprintf("%08x", body.CRC32C),
+		Key: key, Dataset: "set", Recipe: strings.Repeat("ab", 32), Format: "webdataset", Bytes: body.Size, SHA256: fmt.Sprintf("%x", body.SHA256), CRC32C: fmt.Sprintf("%08x", body.CRC32C),
 		Samples: n, From: from, To: e.To,
 	}}
 	return e

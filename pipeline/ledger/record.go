@@ -35,10 +35,9 @@ type Record struct {
 	Shards   []Shard   `json:"shards,omitempty"`
 	Outcomes []Outcome `json:"outcomes,omitempty"`
 	// Table holds the outcomes when they do not fit here; see Outcomes, the function.
-	Table  *Table            `json:"table,omitempty"`
-	Recipe string            `json:"recipe,omitempty"` // digest
-	Tools  map[string]string `json:"tools,omitempty"`  // versions, by name
-	Time   time.Time         `json:"time"`             // when it was built; informational
+	Table *Table            `json:"table,omitempty"`
+	Tools map[string]string `json:"tools,omitempty"` // versions, by name
+	Time  time.Time         `json:"time"`            // when it was built; informational
 }
 
 // Skip is a range of offsets [From, To) that holds no messages.
@@ -114,12 +113,4 @@ type Position struct {
 	Seq    int64  `json:"seq"`
 	SHA256 string `json:"sha256"` // of the record's bytes, hex
 	Next   int64  `json:"next"`   // the record's To
-}
-
-// samples is the number of samples that the outcomes promise.
-func samples(outcomes []Outcome) (n int64) {
-	for _, o := range outcomes {
-		n += o.Samples
-	}
-	return n
 }

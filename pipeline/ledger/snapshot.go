@@ -19,7 +19,7 @@ type Snapshot struct {
 	N        int64    `json:"n"`        // from 0 on
 	Previous string   `json:"previous"` // SHA-256 of snapshot N-1, hex; "" in the first
 	Streams  []Pinned `json:"streams"`  // in the order of their paths
-	// Recipes are the digests of all recipes that its records were made by, sorted.
+	// Recipes are the digests of all recipes that its shards were made by, sorted.
 	Recipes []string  `json:"recipes,omitempty"`
 	Time    time.Time `json:"time"` // informational
 }
@@ -179,8 +179,10 @@ func pin(ctx context.Context, s Store, last, next *Snapshot) error {
 				return err
 			}
 			pinned.Position = item.Position
-			if item.Record.Recipe != "" {
-				recipes[item.Record.Recipe] = true
+			for _, shard := range item.Record.Shards {
+				if shard.Recipe != "" {
+					recipes[shard.Recipe] = true
+				}
 			}
 		}
 		next.Streams = append(next.Streams, pinned)

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // VerifyOptions says what to verify. The zero value checks every stream and, by what
@@ -98,6 +101,9 @@ func Verify(ctx context.Context, s Store, o VerifyOptions, progress func(Progres
 			return nil, fmt.Errorf("verify the snapshots: %w", err)
 		}
 	}
+	slices.SortFunc(v.report.Faults, func(a, b Fault) int {
+		return cmp.Or(strings.Compare(a.Object, b.Object), strings.Compare(a.Text, b.Text))
+	})
 	return v.report, nil
 }
 

@@ -167,21 +167,35 @@ func (c *chainCheck) outcomes(key string, r *Record) error {
 	for _, s := range r.Skipped {
 		c.counts.Skipped += s.To - s.From
 	}
-	want := samples(outcomes)
-	c.counts.Samples += want
-	byFormat := map[string]int64{}
-	for _, s := range r.Shards {
-		byFormat[s.Format] += s.Samples
+	c.samples(key, r, outcomes)
+	return nil
+}
+
+// samples holds the samples that a record's outcomes promise against those that its
+// shards hold: each format that a dataset is written in has them all.
+func (c *chainCheck) samples(key string, r *Record, outcomes []Outcome) {
+	promised := map[string]int64{} // by dataset
+	for _, o := range outcomes {
+		promised[o.Dataset] += o.Samples
+		c.counts.Samples += o.Samples
 	}
-	for format, got := range byFormat {
-		if got != want {
-			c.v.fault(key, "its %s shards hold %d samples, its outcomes promise %d", format, got, want)
+	type output struct{ dataset, format string }
+	held := map[output]int64{}
+	written := map[string]bool{}
+	for _, s := range r.Shards {
+		held[output{s.Dataset, s.Format}] += s.Samples
+		written[s.Dataset] = true
+	}
+	for out, got := range held {
+		if want := promised[out.dataset]; got != want {
+			c.v.fault(key, "its %s shards of dataset %q hold %d samples; its outcomes promise %d", out.format, out.dataset, got, want)
 		}
 	}
-	if len(byFormat) == 0 && want > 0 {
-		c.v.fault(key, "its outcomes promise %d samples, but it names no shard", want)
+	for dataset, want := range promised {
+		if want > 0 && !written[dataset] {
+			c.v.fault(key, "its outcomes promise %d samples of dataset %q, but it names no shard of it", want, dataset)
+		}
 	}
-	return nil
 }
 
 func tableOr(key string, r *Record) string {
