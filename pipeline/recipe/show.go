@@ -75,7 +75,7 @@ func showImage(w writer, v *pipeline.ImageRules) {
 	}
 	w("  alpha: %s # the colour under transparent pixels, or drop", alpha)
 	w("  gray16: %s # high-byte, or clip as Pillow does", v.Gray16)
-	w("  truncated: %s", v.Truncated)
+	w("  truncated: %s # refuse, or keep what was read", v.Truncated)
 	w("  containers: %s # allowed beyond jpeg, png, webp, gif, avif: bmp, tiff", list(v.Containers))
 }
 

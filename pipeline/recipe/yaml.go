@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -73,9 +74,9 @@ func parseYAML(file string, data []byte) (*node, error) {
 	if err != nil {
 		var ye yaml.Error
 		if errors.As(err, &ye) && ye.GetToken() != nil {
-			return nil, r.fault(place(ye.GetToken()), "this is not YAML: %s", ye.GetMessage())
+			return nil, r.fault(place(ye.GetToken()), "this is not YAML: %s", oneLine.Replace(ye.GetMessage()))
 		}
-		return nil, r.fault(position{1, 1}, "this is not YAML: %v", err)
+		return nil, r.fault(position{1, 1}, "this is not YAML: %s", oneLine.Replace(err.Error()))
 	}
 	var body *ast.DocumentNode
 	for _, d := range f.Docs {
@@ -83,7 +84,7 @@ func parseYAML(file string, data []byte) (*node, error) {
 			continue
 		}
 		if body != nil {
-			return nil, r.fault(place(d.Body.GetToken()), "a second document starts here; one file holds one recipe")
+			return nil, r.fault(place(d.Start), "a second document starts here; one file holds one recipe")
 		}
 		body = d
 	}
@@ -92,6 +93,9 @@ func parseYAML(file string, data []byte) (*node, error) {
 	}
 	return r.node(body.Body, 1)
 }
+
+// oneLine keeps the parser's messages, which quote the text, to one line.
+var oneLine = strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`)
 
 // reader turns the parser's tree into nodes.
 type reader struct {
@@ -129,9 +133,12 @@ func (r *reader) node(n ast.Node, depth int) (*node, error) {
 	}
 	switch v := n.(type) {
 	case *ast.MappingNode:
+		if !v.IsFlowStyle && len(v.Values) > 0 {
+			at = place(v.Values[0].Key.GetToken()) // the node's own is the colon's
+		}
 		return r.mapping(at, v.Values, depth)
 	case *ast.MappingValueNode:
-		return r.mapping(at, []*ast.MappingValueNode{v}, depth)
+		return r.mapping(place(v.Key.GetToken()), []*ast.MappingValueNode{v}, depth)
 	case *ast.SequenceNode:
 		l := &node{kind: isList, at: at}
 		for _, item := range v.Values {
@@ -184,16 +191,13 @@ func (r *reader) scalar(n ast.Node, at position) (*node, error) {
 func (r *reader) mapping(at position, values []*ast.MappingValueNode, depth int) (*node, error) {
 	m := &node{kind: isMap, at: at}
 	seen := map[string]position{}
-	for i, v := range values {
+	for _, v := range values {
 		key, ok := v.Key.(ast.ScalarNode)
 		if !ok || v.Key.IsMergeKey() {
 			return nil, r.fault(place(v.Key.GetToken()), "a key should be a plain word here")
 		}
 		t := key.GetToken()
 		name, where := t.Value, place(t)
-		if i == 0 {
-			m.at = where // the parser's own is the colon's
-		}
 		if before, twice := seen[name]; twice {
 			return nil, r.fault(where, "%s stands twice, here and in line %d; leave one", shown(name), before.line)
 		}
