@@ -1,0 +1,96 @@
+package video
+
+import (
+	"fmt"
+
+	"github.com/asticode/go-astiav"
+
+	"github.com/millrace/millrace/codecs"
+)
+
+// Matrix and range values of ITU-T H.273 and FFmpeg, as far as rules name them.
+const (
+	matrixRGB, matrixBT709, matrixUnspecified, matrixReserved, matrixBT601 = 0, 1, 2, 3, 6
+
+	rangeLimited, rangeFull = 1, 2
+)
+
+// tagged is how a picture's values are to be read: its tags, or what stands in for
+// missing ones.
+type tagged struct {
+	codecs.Colour
+	matrix  int
+	limited bool
+}
+
+// tagColour applies the rules for missing tags: pictures of 720 lines and more are
+// BT.709, smaller ones BT.601; YUV and gray are limited range, RGB is full.
+func tagColour(t tags, format astiav.PixelFormat, height int) tagged {
+	c := tagged{matrix: t.matrix}
+	switch {
+	case isRGB(format):
+		c.matrix = matrixRGB
+	case t.matrix == matrixRGB || t.matrix == matrixUnspecified || t.matrix == matrixReserved || matrixName(t.matrix) == "":
+		c.matrix = matrixBT601
+		if height >= 720 {
+			c.matrix = matrixBT709
+		}
+		c.Assumed = append(c.Assumed, "matrix")
+	}
+	rng := t.rng
+	switch {
+	case isFullRange(format):
+		rng = rangeFull
+	case rng == rangeLimited || rng == rangeFull:
+	default:
+		rng = rangeLimited
+		if isRGB(format) {
+			rng = rangeFull
+		} else {
+			c.Assumed = append(c.Assumed, "range")
+		}
+	}
+	c.limited = rng == rangeLimited
+	c.Matrix, c.Range = matrixName(c.matrix), rangeName(rng)
+	c.Primaries, c.Transfer = known(primariesName(t.primaries)), known(transferName(t.trc))
+	return c
+}
+
+// known drops the names that FFmpeg gives to absent tags.
+func known(name string) string {
+	if name == "unknown" || name == "reserved" {
+		return ""
+	}
+	return name
+}
+
+// square returns the size that makes pixels of the given aspect square. It only ever
+// adds pixels: a wide pixel widens the picture, a tall one heightens it. ok is false
+// where there is nothing to do, or where the aspect is beyond 16 and no camera's.
+func square(w, h int, sar codecs.Rational) (sw, sh int, ok bool) {
+	if sar.Num <= 0 || sar.Den <= 0 || sar.Num == sar.Den || sar.Num > 16*sar.Den || sar.Den > 16*sar.Num {
+		return w, h, false
+	}
+	if sar.Num > sar.Den {
+		return int((2*int64(w)*sar.Num + sar.Den) / (2 * sar.Den)), h, true
+	}
+	return w, int((2*int64(h)*sar.Den + sar.Num) / (2 * sar.Num)), true
+}
+
+// filters is the graph for a picture: zimg to full-range planar RGB at the picture's
+// own size, and only then, in RGB, to the size that makes pixels square. zimg takes
+// the place of chroma samples from the frame, and "left" where it does not say.
+func filters(f family, c tagged, w, h, sw, sh int) string {
+	rgb := "zscale=matrixin=gbr:rangein=full:matrix=gbr:range=full"
+	if f == familyYUV {
+		from := "full"
+		if c.limited {
+			from = "limited"
+		}
+		rgb = fmt.Sprintf("zscale=matrixin=%d:rangein=%s:matrix=gbr:range=full:dither=none:filter=bilinear", c.matrix, from)
+	}
+	if sw == w && sh == h {
+		return rgb + ",format=gbrp"
+	}
+	return fmt.Sprintf("%s,format=gbrp,zscale=w=%d:h=%d:filter=lanczos:dither=none,format=gbrp", rgb, sw, sh)
+}

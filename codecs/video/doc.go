@@ -1,0 +1,17 @@
+// Package video decodes video with FFmpeg 5.1 through go-astiav: frames by true
+// presentation time, in exact RGB.
+//
+// It plans first. All packets are read once without decoding, which gives every
+// frame's time; [codecs.Pick] chooses; then only what the chosen frames depend on is
+// decoded. Where a file does not allow such a plan (times missing or doubled, a codec
+// whose packets are not understood, damage), everything is decoded, twice: once for
+// the times, once for the pictures. Both ways give the same bytes.
+//
+// Pictures become RGB once, at full size, by zimg and the frame's own matrix and
+// range; then sample aspect and orientation are applied. All of it is written down in
+// the frame.
+//
+// All C memory is owned by the reader, belongs to one goroutine and never leaves the
+// package; [LiveObjects] counts it. Input comes from a [codecs.Source] only: no path
+// or URL is ever opened, whatever a file asks for.
+package video

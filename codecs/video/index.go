@@ -1,0 +1,140 @@
+package video
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/asticode/go-astiav"
+
+	"github.com/millrace/millrace/codecs"
+)
+
+// entry is one packet of the track, in decoding order.
+type entry struct {
+	pts     int64
+	frame   int32 // index of its picture in presentation order, or -1
+	unit    unit
+	discard bool // decoded but not shown: before an edit list's start
+}
+
+// index is what one reading of the track, without decoding, tells.
+type index struct {
+	entries []entry
+	times   codecs.Timeline
+	// unclear says why the packets do not allow a plan; "" if they do.
+	unclear string
+	// skipped counts packets that the demuxer found damaged or cut.
+	skipped int
+}
+
+// readIndex demuxes the track to its end.
+func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
+	x := &index{times: codecs.Timeline{Base: info.TimeBase}}
+	parse := parserFor(info.Codec, in.stream.CodecParameters().ExtraData())
+	if parse == nil {
+		x.doubt("packets of this codec are not understood")
+	}
+	last := int64(noTime)
+	for {
+		skipped, err := in.next()
+		x.skipped += skipped
+		if errors.Is(err, astiav.ErrEof) {
+			break
+		}
+		if err != nil {
+			if in.io.err != nil || in.io.spent {
+				return nil, in.explain(err, info.Container)
+			}
+			// FFmpeg's own tools take a read error for the end as well.
+			x.skipped++
+			break
+		}
+		if int64(len(x.entries)) >= lim.MaxFramesDecoded {
+			return nil, codecs.Errorf(codecs.CodeLimitFrames, codecs.StageProbe, "the track has more than %d frames", lim.MaxFramesDecoded)
+		}
+		if len(in.pkt.SideData(astiav.PacketSideDataTypeEncryptionInfo)) > 0 {
+			return nil, codecs.Errorf(codecs.CodeEncrypted, codecs.StageProbe, "track %d is protected", info.Track)
+		}
+		e := x.entry(in.pkt, parse)
+		x.entries = append(x.entries, e)
+		if e.pts > last && !e.discard {
+			last = e.pts
+			x.times.End = e.pts + max(in.pkt.Duration(), 0)
+		}
+	}
+	if x.skipped > 0 {
+		x.doubt("packets are damaged")
+	}
+	x.order()
+	return x, nil
+}
+
+func (x *index) doubt(why string) {
+	if x.unclear == "" {
+		x.unclear = why
+	}
+}
+
+func (x *index) entry(p *astiav.Packet, parse unitParser) entry {
+	e := entry{pts: p.Pts(), frame: -1, discard: p.Flags().Has(astiav.PacketFlagDiscard)}
+	key := p.Flags().Has(astiav.PacketFlagKey)
+	if x.unclear != "" {
+		return e
+	}
+	var ok bool
+	if e.unit, ok = parse(packetData(p), key); !ok {
+		x.doubt("a packet is not understood")
+	}
+	if e.pts == noTime {
+		x.doubt("a packet has no presentation time")
+	}
+	if len(p.SideData(astiav.PacketSideDataTypeNewExtradata)) > 0 || len(p.SideData(astiav.PacketSideDataTypeParamChange)) > 0 {
+		x.doubt("the decoder's parameters change on the way")
+	}
+	if len(x.entries) == 0 && e.unit.anchor == anchorNone {
+		x.doubt("the track begins in the middle of a group")
+	}
+	return e
+}
+
+// order makes the timeline: the pictures that a decoder will give, by time.
+func (x *index) order() {
+	if x.unclear != "" {
+		return
+	}
+	x.dropFirstLeading()
+	var shown []int32
+	for i, e := range x.entries {
+		if !e.discard && !e.unit.hidden {
+			shown = append(shown, int32(i))
+		}
+	}
+	slices.SortStableFunc(shown, func(a, b int32) int { return cmp.Compare(x.entries[a].pts, x.entries[b].pts) })
+	x.times.Frames = make([]codecs.FrameTime, len(shown))
+	for n, i := range shown {
+		e := &x.entries[i]
+		if n > 0 && x.times.Frames[n-1].PTS == e.pts {
+			x.doubt("two pictures share one presentation time")
+		}
+		e.frame = int32(n)
+		x.times.Frames[n] = codecs.FrameTime{PTS: e.pts, Key: e.unit.anchor != anchorNone}
+	}
+}
+
+// dropFirstLeading deals with pictures that lead the track's very first one. HEVC
+// decoders drop these (RASL), by the standard. Others differ: no plan then.
+func (x *index) dropFirstLeading() {
+	if len(x.entries) == 0 || x.entries[0].unit.anchor != anchorOpen {
+		return
+	}
+	for i := 1; i < len(x.entries) && x.entries[i].unit.anchor == anchorNone; i++ {
+		e := &x.entries[i]
+		switch {
+		case e.unit.leading:
+			e.unit.hidden = true
+		case e.pts < x.entries[0].pts:
+			x.doubt("pictures come before the first keyframe")
+		}
+	}
+}

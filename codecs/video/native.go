@@ -1,0 +1,118 @@
+package video
+
+//#cgo pkg-config: libavformat libavcodec libavutil
+//#cgo CFLAGS: -O3
+//#include "native.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/asticode/go-astiav"
+)
+
+// noTime is FFmpeg's AV_NOPTS_VALUE.
+const noTime = -1 << 63
+
+// raw returns the C object behind an astiav value. All of astiav's types hold it in
+// their first field and only Frame hands it out; TestRaw checks each type we use.
+func raw[T any](v *T) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(v)) }
+
+// packetData is the packet's payload in place: valid until the packet's next use.
+// Packet.Data would copy it.
+func packetData(p *astiav.Packet) []byte {
+	data := C.mr_packet_data(raw(p))
+	if data == nil || p.Size() <= 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(data), p.Size())
+}
+
+// isPicture tells cover art and thumbnails from video.
+func isPicture(s *astiav.Stream) bool { return C.mr_is_picture(raw(s)) != 0 }
+
+func isDefault(s *astiav.Stream) bool { return C.mr_is_default(raw(s)) != 0 }
+
+// readOnly makes the demuxer skip the packets of all other streams.
+func readOnly(fc *astiav.FormatContext, stream int) { C.mr_read_only(raw(fc), C.int(stream)) }
+
+func findStreamInfo(fc *astiav.FormatContext, maxPixels int64) error {
+	if ret := C.mr_find_stream_info(raw(fc), C.int64_t(maxPixels)); ret < 0 {
+		return astiav.Error(ret)
+	}
+	return nil
+}
+
+// flush makes a drained or running decoder ready for a new keyframe.
+func flush(cc *astiav.CodecContext) { C.mr_flush(raw(cc)) }
+
+// tags is what a decoded frame says of itself, by FFmpeg's numbers (ITU-T H.273).
+// Times are ticks of the stream's time base, or noTime.
+type tags struct {
+	time, duration                      int64
+	matrix, rng, primaries, trc, chroma int
+	damaged                             bool
+}
+
+func frameTags(f *astiav.Frame) tags {
+	var t C.mr_tags
+	C.mr_frame_tags(f.UnsafePointer(), &t)
+	return tags{
+		time: int64(t.time), duration: int64(t.duration),
+		matrix: int(t.matrix), rng: int(t._range), primaries: int(t.primaries), trc: int(t.transfer),
+		chroma: int(t.chroma), damaged: t.errors != 0,
+	}
+}
+
+func matrixName(v int) string    { return C.GoString(C.mr_matrix_name(C.int(v))) }
+func rangeName(v int) string     { return C.GoString(C.mr_range_name(C.int(v))) }
+func primariesName(v int) string { return C.GoString(C.mr_primaries_name(C.int(v))) }
+func transferName(v int) string  { return C.GoString(C.mr_transfer_name(C.int(v))) }
+
+// family is how a pixel format becomes RGB.
+type family int
+
+const (
+	familyNone   family = C.MR_UNSUPPORTED
+	familyYUV    family = C.MR_YUV    // by zimg
+	familyDirect family = C.MR_DIRECT // RGB, palette, gray: by moving bytes
+)
+
+func familyOf(f astiav.PixelFormat) family { return family(C.mr_family(C.int(f))) }
+
+func hasAlpha(f astiav.PixelFormat) bool { return C.mr_has_alpha(C.int(f)) != 0 }
+
+func isRGB(f astiav.PixelFormat) bool { return C.mr_is_rgb(C.int(f)) != 0 }
+
+// isFullRange knows the yuvj formats, which say so by name.
+func isFullRange(f astiav.PixelFormat) bool { return C.mr_is_full_range(C.int(f)) != 0 }
+
+// paint writes a frame of familyDirect into dst, an RGB picture of the frame's size
+// turned by o.
+func paint(f *astiav.Frame, dst []byte, o orientation, limited bool) error {
+	w, h := f.Width(), f.Height()
+	start, xstep, ystep := o.steps(w, h)
+	if len(dst) != w*h*3 || len(dst) == 0 {
+		return astiav.ErrBufferTooSmall
+	}
+	ret := C.mr_paint(f.UnsafePointer(), (*C.uint8_t)(&dst[start]), C.int64_t(xstep), C.int64_t(ystep), flag(limited))
+	if ret < 0 {
+		return astiav.Error(ret)
+	}
+	return nil
+}
+
+// toPlanar fills the empty dst with a frame of familyDirect as full-range GBRP.
+func toPlanar(f, dst *astiav.Frame, limited bool) error {
+	if ret := C.mr_to_planar(f.UnsafePointer(), dst.UnsafePointer(), flag(limited)); ret < 0 {
+		return astiav.Error(ret)
+	}
+	return nil
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}

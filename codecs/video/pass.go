@@ -1,0 +1,158 @@
+package video
+
+import (
+	"errors"
+
+	"github.com/asticode/go-astiav"
+
+	"github.com/millrace/millrace/codecs"
+)
+
+// pass is one run over the track with a decoder.
+type pass struct {
+	in   *input
+	dec  *decoder
+	lim  codecs.Limits
+	plan *plan // nil: send everything
+
+	n       int   // packets read
+	sent    int64 // packets given to the decoder
+	skipped int   // packets that the demuxer found damaged or cut
+	faults  int   // packets or pictures that the decoder refused
+	held    bool  // in.pkt waits until the decoder is empty and restarted
+	ended   bool  // the decoder was told that nothing more comes
+
+	w, h, format, changes int
+}
+
+func openPass(in *input, p *plan, lim codecs.Limits, opt Options) (*pass, error) {
+	dec, err := openDecoder(in.stream.CodecParameters(), p != nil && len(p.maybe) > 0, lim, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &pass{in: in, dec: dec, lim: lim, plan: p}, nil
+}
+
+func (p *pass) close() {
+	p.dec.free()
+	p.in.close()
+}
+
+// next gives the next picture in presentation order, in p.dec.frame, valid until the
+// following call. ok is false at the end.
+func (p *pass) next() (t tags, ok bool, err error) {
+	for {
+		p.dec.frame.Unref()
+		err := p.dec.cc.ReceiveFrame(p.dec.frame)
+		switch {
+		case err == nil:
+			return frameTags(p.dec.frame), true, p.checkFrame()
+		case errors.Is(err, astiav.ErrEof) && p.held:
+			p.restart()
+		case errors.Is(err, astiav.ErrEof):
+			return tags{}, false, nil
+		case errors.Is(err, astiav.ErrEagain) && !p.ended && !p.held:
+			if err := p.feed(); err != nil {
+				return tags{}, false, err
+			}
+		case p.ended || p.held:
+			// Draining gives either pictures or the end; an error here is damage, and
+			// asking on might never end.
+			p.faults++
+			if !p.held {
+				return tags{}, false, nil
+			}
+			p.restart()
+		default:
+			p.faults++
+			if err := p.feed(); err != nil {
+				return tags{}, false, err
+			}
+		}
+	}
+}
+
+// feed reads on to the next packet that the plan sends, and sends it.
+func (p *pass) feed() error {
+	for {
+		if err := p.in.io.ctx.Err(); err != nil {
+			return err
+		}
+		skipped, err := p.in.next()
+		p.skipped += skipped
+		if err != nil {
+			if !errors.Is(err, astiav.ErrEof) {
+				if p.in.io.err != nil || p.in.io.spent {
+					return p.in.explain(err, "media")
+				}
+				p.skipped++
+			}
+			p.end()
+			return nil
+		}
+		step := stepSend
+		if p.plan != nil {
+			if p.n >= len(p.plan.steps) {
+				p.end()
+				return nil
+			}
+			step = p.plan.steps[p.n]
+		}
+		p.n++
+		switch step {
+		case stepDrop:
+			continue
+		case stepRestart:
+			if p.sent > 0 {
+				p.held = true
+				_ = p.dec.cc.SendPacket(nil)
+				return nil
+			}
+		}
+		return p.send()
+	}
+}
+
+func (p *pass) send() error {
+	if p.sent++; p.sent > p.lim.MaxFramesDecoded {
+		return codecs.Errorf(codecs.CodeLimitFrames, codecs.StageDecode, "more than %d frames would be decoded", p.lim.MaxFramesDecoded)
+	}
+	// Damage is not the end: the decoder goes on with the next packet, as FFmpeg's own
+	// tools do.
+	if err := p.dec.cc.SendPacket(p.in.pkt); err != nil {
+		p.faults++
+	}
+	return nil
+}
+
+func (p *pass) end() {
+	p.ended = true
+	_ = p.dec.cc.SendPacket(nil)
+}
+
+// restart empties the decoder of all memory and gives it the packet that waited.
+func (p *pass) restart() {
+	flush(p.dec.cc)
+	p.held = false
+	_ = p.send()
+}
+
+// checkFrame holds each picture against the limits, picked or not.
+func (p *pass) checkFrame() error {
+	f := p.dec.frame
+	w, h, format := f.Width(), f.Height(), int(f.PixelFormat())
+	if w == p.w && h == p.h && format == p.format {
+		return nil
+	}
+	if err := p.lim.CheckSize(codecs.KindVideo, w, h); err != nil {
+		return err
+	}
+	if p.w != 0 {
+		p.changes++
+	}
+	p.w, p.h, p.format = w, h, format
+	if p.changes > p.lim.MaxSizeChanges {
+		return codecs.Errorf(codecs.CodeLimitChanges, codecs.StageDecode, "the picture's size or format changes more than %d times", p.lim.MaxSizeChanges)
+	}
+	return nil
+}

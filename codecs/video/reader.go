@@ -1,0 +1,320 @@
+package video
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"github.com/asticode/go-astiav"
+
+	"github.com/millrace/millrace/codecs"
+)
+
+// Reader gives a track's picked frames. It belongs to one goroutine.
+type Reader struct {
+	// ctx is the one of Open: frames come by Next, which takes none.
+	ctx       context.Context
+	src       codecs.Source
+	container string
+	pick      codecs.Pick
+	lim       codecs.Limits
+	opt       Options
+
+	info  codecs.Info
+	index *index
+	whole bool // everything is decoded, and times come from the pictures
+	cut   bool // the file ends early
+
+	times  codecs.Timeline
+	picks  []int
+	pass   *pass
+	conv   *converter
+	frame  codecs.Frame
+	at     int // pictures seen, in a whole pass
+	expect int // place in pass.plan.expect
+	done   int // picks handled
+	gave   int64
+	last   int64 // PTS of the last frame given
+	err    error // final
+}
+
+var _ codecs.Frames = (*Reader)(nil)
+
+// Open plans the decoding of the source's best video track and makes ready to give the
+// frames that pick chooses. container is what [Sniff] said. The source must stay
+// readable until Close.
+//
+// Faults of the media are of type *[codecs.Error]. Anything else (the source could not
+// be read, ctx ended) is not the media's fault and may go away.
+func Open(ctx context.Context, src codecs.Source, container string, pick codecs.Pick, lim codecs.Limits, opt Options) (codecs.Frames, error) {
+	if err := errors.Join(pick.Validate(), lim.Validate()); err != nil {
+		return nil, err
+	}
+	r := &Reader{ctx: ctx, src: src, container: container, pick: pick, lim: lim, opt: opt, last: noTime}
+	if err := r.open(); err != nil {
+		r.Close()
+		return nil, truncated(err, src, container)
+	}
+	return r, nil
+}
+
+func (r *Reader) open() error {
+	in, err := openInput(r.ctx, r.src, r.container, r.lim, r.opt)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	r.info = in.info(r.container)
+	if err := checkInfo(r.info, r.lim); err != nil {
+		return err
+	}
+	if r.index, err = readIndex(in, r.info, r.lim); err != nil {
+		return err
+	}
+	r.cut = r.index.skipped > 0 || cut(r.src, r.container)
+	if r.conv, err = newConverter(); err != nil {
+		return err
+	}
+	if len(r.index.entries) == 0 {
+		return r.noFrames()
+	}
+	if r.index.unclear != "" {
+		return r.startWhole()
+	}
+	return r.startPlan()
+}
+
+// startPlan decodes what the picks depend on.
+func (r *Reader) startPlan() error {
+	if err := r.choose(r.index.times); err != nil {
+		return err
+	}
+	p := planFor(r.index, r.picks)
+	if r.opt.DecodeAll {
+		p = sendAll(r.index)
+	}
+	return r.start(p)
+}
+
+// startWhole decodes everything: once for the times, then for the pictures.
+func (r *Reader) startWhole() error {
+	r.whole = true
+	if err := r.start(nil); err != nil {
+		return err
+	}
+	times, err := wholeTimes(r.pass, r.info.TimeBase)
+	if err != nil {
+		return err
+	}
+	if len(times.Frames) == 0 {
+		return r.noFrames()
+	}
+	if err := r.choose(times); err != nil {
+		return err
+	}
+	return r.start(nil)
+}
+
+func (r *Reader) noFrames() error {
+	if r.cut {
+		return codecs.Errorf(codecs.CodeTruncated, codecs.StageDecode, "the file ends before its first whole frame")
+	}
+	return codecs.Errorf(codecs.CodeNoFrames, codecs.StageDecode, "track %d gave not one frame", r.info.Track)
+}
+
+// choose sets the timeline and picks from it, under the limits.
+func (r *Reader) choose(t codecs.Timeline) error {
+	r.times = t
+	if len(t.Frames) == 0 {
+		return r.noFrames()
+	}
+	start, end := t.Frames[0].PTS, t.Ends()
+	// Times near the ends of int64 would overflow below, and are nobody's clock.
+	const far = 1 << 61
+	if start < -far || end > far {
+		return codecs.Errorf(codecs.CodeTime, codecs.StageProbe, "presentation times run from %d to %d ticks", start, end)
+	}
+	r.info.Frames = int64(len(t.Frames))
+	r.info.Duration = seconds(end-start, t.Base)
+	if !r.info.Duration.Known() || r.info.Duration.Cmp(codecs.Rational{Num: r.lim.MaxDuration, Den: 1}) > 0 {
+		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageProbe, "the track lasts %.0f s; the limit is %d s", float64(end-start)*t.Base.Float(), r.lim.MaxDuration)
+	}
+	r.picks = r.pick.Select(t)
+	if int64(len(r.picks)) > r.lim.MaxFramesKept {
+		return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "%d frames were picked; the limit is %d", len(r.picks), r.lim.MaxFramesKept)
+	}
+	// After a change to decoding everything, what was given already is not given again.
+	r.done = sort.Search(len(r.picks), func(i int) bool { return t.Frames[r.picks[i]].PTS > r.last })
+	return nil
+}
+
+// start opens the source anew for a pass; nil sends everything.
+func (r *Reader) start(p *plan) error {
+	r.stop()
+	r.at, r.expect = 0, 0
+	in, err := openInput(r.ctx, r.src, r.container, r.lim, r.opt)
+	if err != nil {
+		return err
+	}
+	if in.stream.Index() != r.info.Track || rational(in.stream.TimeBase()) != r.info.TimeBase {
+		in.close()
+		return fmt.Errorf("the medium changed while it was read")
+	}
+	if r.pass, err = openPass(in, p, r.lim, r.opt); err != nil {
+		in.close()
+		return err
+	}
+	return nil
+}
+
+func (r *Reader) stop() {
+	if r.pass != nil {
+		r.pass.close()
+		r.pass = nil
+	}
+}
+
+// Info implements [codecs.Frames]. Frames and Duration are what the track really has.
+func (r *Reader) Info() codecs.Info { return r.info }
+
+// Next implements [codecs.Frames]. The frames of a file that ends early come first,
+// then the error [codecs.CodeTruncated] instead of io.EOF.
+func (r *Reader) Next() (*codecs.Frame, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	f, err := r.next()
+	if err != nil {
+		r.err = err
+		return nil, err
+	}
+	r.gave++
+	return f, nil
+}
+
+func (r *Reader) next() (*codecs.Frame, error) {
+	for r.done < len(r.picks) {
+		t, ok, err := r.pass.next()
+		if err != nil {
+			return nil, err
+		}
+		n, known := r.place(t, ok)
+		if !known {
+			// The pictures are not those that the packets promised.
+			if err := r.startWhole(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if !ok {
+			break
+		}
+		if n != r.picks[r.done] {
+			continue
+		}
+		r.done++
+		return r.give(n, t)
+	}
+	if r.done < len(r.picks) {
+		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "%d of %d picked frames did not decode", len(r.picks)-r.done, len(r.picks))
+	}
+	if r.cut {
+		return nil, codecs.Errorf(codecs.CodeTruncated, codecs.StageDecode, "the file ends early; %d frames were whole", r.gave)
+	}
+	return nil, io.EOF
+}
+
+// place finds a picture in the timeline; ok is false at the end. known is false where
+// a plan does not hold: a picture that must come did not, another came, or damage was
+// met, which may spread differently if pictures are left out.
+func (r *Reader) place(t tags, ok bool) (n int, known bool) {
+	if r.whole {
+		r.at++
+		return r.at - 1, true
+	}
+	p := r.pass.plan
+	if r.pass.skipped > 0 || r.pass.faults > 0 {
+		return 0, false
+	}
+	if !ok {
+		return 0, r.expect == len(p.expect)
+	}
+	n = sort.Search(len(r.times.Frames), func(i int) bool { return r.times.Frames[i].PTS >= t.time })
+	if n == len(r.times.Frames) || r.times.Frames[n].PTS != t.time {
+		return 0, false
+	}
+	if p.maybe[int32(n)] {
+		return n, true
+	}
+	if t.damaged || r.expect == len(p.expect) || int(p.expect[r.expect]) != n {
+		return 0, false
+	}
+	r.expect++
+	return n, true
+}
+
+// give makes the frame of the picture that the pass holds.
+func (r *Reader) give(n int, t tags) (*codecs.Frame, error) {
+	f := &r.frame
+	*f = codecs.Frame{Index: int64(n), Key: r.times.Frames[n].Key, Applied: f.Applied[:0]}
+	r.last = r.times.Frames[n].PTS
+	f.PTS = seconds(r.last, r.times.Base)
+	if !f.PTS.Known() {
+		return nil, codecs.Errorf(codecs.CodeTime, codecs.StageDecode, "presentation time %d has no fraction of 64 bits", r.last)
+	}
+	if t.duration > 0 {
+		f.Duration = seconds(t.duration, r.times.Base)
+	}
+	if t.damaged {
+		f.Applied = append(f.Applied, "concealed")
+	}
+	pic := r.pass.dec.frame
+	o, note := r.orientation(pic)
+	if note != "" {
+		f.Applied = append(f.Applied, note)
+	}
+	sar := r.aspect(pic)
+	if err := r.conv.convert(pic, t, sar, o, r.lim, f); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// aspect is the sample aspect ratio that counts: the container's before the stream's.
+func (r *Reader) aspect(pic *astiav.Frame) codecs.Rational {
+	if r.opt.KeepSAR {
+		return codecs.Rational{}
+	}
+	return rational(r.pass.in.fc.GuessSampleAspectRatio(r.pass.in.stream, pic))
+}
+
+// orientation is the picture's own display matrix, else the track's.
+func (r *Reader) orientation(pic *astiav.Frame) (o orientation, note string) {
+	m := r.pass.in.stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)
+	if sd := pic.SideData(astiav.FrameSideDataTypeDisplaymatrix); sd != nil {
+		m = sd.Data()
+	}
+	if len(m) == 0 {
+		return orientation{}, ""
+	}
+	o, ok := parseMatrix(m)
+	if !ok {
+		return orientation{}, "matrix:ignored"
+	}
+	return o, ""
+}
+
+// Close frees all foreign memory. It may be called twice.
+func (r *Reader) Close() error {
+	r.stop()
+	if r.conv != nil {
+		r.conv.close()
+		r.conv = nil
+	}
+	if r.err == nil {
+		r.err = errors.New("the video reader is closed")
+	}
+	return nil
+}
