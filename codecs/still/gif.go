@@ -2,6 +2,7 @@ package still
 
 import (
 	"compress/lzw"
+	"encoding/binary"
 	"io"
 
 	"github.com/millrace/millrace/codecs"
@@ -91,18 +92,25 @@ func (d *gifAnimation) draw(f gifFrame) error {
 		d.disposal = f.disposal
 	}
 	d.disposed = d.disposing(f, first)
-	for y := range f.height {
-		row := d.indices[y*f.width:][:f.width]
-		at := ((f.y+f.row(y))*d.g.width + f.x) * 4
-		for x, index := range row {
-			if int(index) == f.transparent {
-				continue
+	d.paint(f)
+	return nil
+}
+
+// paint puts the decoded indices on the canvas, but for transparent ones.
+func (d *gifAnimation) paint(f gifFrame) {
+	var colours [256]uint32
+	for i := range colours {
+		c := f.colour(i)
+		colours[i] = binary.LittleEndian.Uint32([]byte{c[0], c[1], c[2], 255})
+	}
+	for n := range f.height {
+		row := d.row(f, f.row(n))
+		for x, index := range d.indices[n*f.width:][:f.width] {
+			if int(index) != f.transparent {
+				binary.LittleEndian.PutUint32(row[x*4:], colours[index])
 			}
-			c := f.colour(int(index))
-			copy(d.canvas[at+x*4:], []byte{c[0], c[1], c[2], 255})
 		}
 	}
-	return nil
 }
 
 // disposing prepares what is to be done with f's area once f has been shown.
@@ -160,12 +168,16 @@ func (d *gifAnimation) decode(f gifFrame) error {
 	return nil
 }
 
-// colour is a palette entry; without a palette indices are gray levels.
+// colour is a palette entry, black beyond the palette's end, as in Pillow. Without a
+// palette indices are gray levels.
 func (f gifFrame) colour(index int) rgb {
-	if at := index * 3; at+3 <= len(f.palette) {
+	if f.palette == nil {
+		return rgb{byte(index), byte(index), byte(index)}
+	}
+	if at := index * 3; at < len(f.palette) {
 		return rgb(f.palette[at : at+3])
 	}
-	return rgb{byte(index), byte(index), byte(index)}
+	return rgb{}
 }
 
 // row is where the frame's nth coded row stands.

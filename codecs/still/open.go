@@ -115,7 +115,7 @@ func open(m *media, opt Options, l codecs.Limits) (header, decoder, error) {
 		return openWebP(m, opt, l)
 	case AVIF:
 		h, err := headAVIF(m, l)
-		return h.header, once(func() (picture, error) { return decodeAVIF(m, h, l) }), err
+		return h.header, once(func() (picture, error) { return decodeAVIF(m, h) }), err
 	case BMP, TIFF:
 		h, err := headPlain(m, l)
 		return h, once(func() (picture, error) { return decodePlain(m, h, opt, l) }), err

@@ -92,26 +92,19 @@ func (m *media) plainPixels(p picture, img image.Image, opt Options) error {
 					v = min(v, 255) << 8
 				}
 				put(byte(v>>8), byte(v>>8), byte(v>>8), 255)
-			case *image.CMYK:
-				c := img.CMYKAt(x, y)
-				r, g, b := cmykToRGB(c)
-				put(r, g, b, 255)
-			case *image.Paletted, *image.RGBA, *image.NRGBA, *image.RGBA64, *image.NRGBA64:
-				c := color.NRGBA64Model.Convert(img.At(x, y)).(color.NRGBA64)
+			case *image.NRGBA:
+				c := img.NRGBAAt(x, y)
+				put(c.R, c.G, c.B, c.A)
+			case *image.NRGBA64:
+				c := img.NRGBA64At(x, y)
 				put(byte(c.R>>8), byte(c.G>>8), byte(c.B>>8), byte(c.A>>8))
+			case *image.Paletted, *image.RGBA, *image.RGBA64:
+				c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
+				put(c.R, c.G, c.B, c.A)
 			default:
 				return m.unsupported("its pixels are a %T", img)
 			}
 		}
 	}
 	return nil
-}
-
-// cmykToRGB is Pillow's rule: (255-k) - c*(255-k)/255, at least 0.
-func cmykToRGB(c color.CMYK) (r, g, b byte) {
-	k := 255 - uint32(c.K)
-	one := func(v byte) byte {
-		return byte(max(0, int(k)-int(div255(uint32(v)*k))))
-	}
-	return one(c.C), one(c.M), one(c.Y)
 }
