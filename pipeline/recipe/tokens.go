@@ -88,23 +88,23 @@ func (d *decoder) presetInto(s *patch.Spec, n *node, path string) error {
 	return nil
 }
 
-// specFields are the keys of a token output: those of patch.Spec, and preset.
+// specFields are the keys of a token output: those of patch.Spec, and preset. The
+// bounds are those of patch.Spec.Validate, here so that the message has a place.
 func (d *decoder) specFields(s *patch.Spec) []field {
-	const most = 1 << 40 // patch.Spec.Validate has the true bounds
 	return []field{
 		{"preset", func(*node, string) error { return nil }},
 		{"name", d.text(&s.Name, 64)},
 		{"layout", word(d, &s.Layout, patch.Layouts()...)},
-		{"patch", whole(d, &s.Patch, 1, most)},
+		{"patch", whole(d, &s.Patch, 1, 256)},
 		{"resize", word(d, &s.Resize, "square", "shortest_edge")},
-		{"size", whole(d, &s.Size, 1, most)},
-		{"crop", whole(d, &s.Crop, 1, most)},
-		{"max_patches", whole(d, &s.MaxPatches, 1, most)},
-		{"min_pixels", whole(d, &s.MinPixels, 1, most)},
-		{"max_pixels", whole(d, &s.MaxPixels, 1, most)},
-		{"temporal_patch", whole(d, &s.TemporalPatch, 1, most)},
-		{"merge", whole(d, &s.Merge, 1, most)},
-		{"frames", whole(d, &s.Frames, 1, most)},
+		{"size", whole(d, &s.Size, 1, 16384)},
+		{"crop", whole(d, &s.Crop, 1, 16384)},
+		{"max_patches", whole(d, &s.MaxPatches, 1, 1<<20)},
+		{"min_pixels", whole(d, &s.MinPixels, 1, 1<<32)},
+		{"max_pixels", whole(d, &s.MaxPixels, 1, 1<<32)},
+		{"temporal_patch", whole(d, &s.TemporalPatch, 1, 64)},
+		{"merge", whole(d, &s.Merge, 1, 16)},
+		{"frames", whole(d, &s.Frames, 1, 4096)},
 		{"pinpoints", d.pinpoints(&s.Pinpoints)},
 		{"filter", word(d, &s.Filter, patch.Filters()...)},
 		{"pass_order", word(d, &s.PassOrder, patch.Horizontal, patch.Pillow13)},
