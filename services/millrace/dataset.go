@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/millrace/millrace/pipeline/ledger"
+	"github.com/millrace/millrace/pipeline/store"
+	"github.com/millrace/millrace/pipeline/stream"
+	"github.com/millrace/millrace/services/catalog"
+	"github.com/millrace/millrace/services/inspect"
+)
+
+// storeArg is a dataset that is only read.
+type storeArg struct {
+	URL      string `arg:"" help:"Dataset: s3://bucket/prefix, file:///path, or a path."`
+	Endpoint string `help:"S3 endpoint other than AWS." placeholder:"URL"`
+	Region   string `help:"S3 region." placeholder:"NAME"`
+}
+
+func (s storeArg) open(a *app) (store.Store, func(), error) {
+	cfg, err := a.settings()
+	if err != nil {
+		return nil, nil, err
+	}
+	storeFlags{To: s.URL, Endpoint: s.Endpoint, Region: s.Region}.apply(&cfg)
+	if err := cfg.Store.Config.Validate(); err != nil {
+		return nil, nil, usageError{err}
+	}
+	return cfg.OpenStore(a.ctx)
+}
+
+type verifyCmd struct {
+	storeArg
+	Deep bool `help:"Read every shard and compare its SHA-256. Without it, sizes and the store's checksums."`
+}
+
+func (verifyCmd) Help() string {
+	return `Example:  millrace verify s3://bucket/set --deep
+
+Needs nothing but the store. Exit code 3, and a line for each fault, if anything is wrong.`
+}
+
+func (c verifyCmd) Run(a *app) error {
+	s, done, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := ledger.Verify(a.ctx, stream.LedgerStore(s), ledger.VerifyOptions{Deep: c.Deep}, nil)
+	if err != nil {
+		return err
+	}
+	if len(r.Streams) == 0 && r.OK() {
+		return faultsError{fmt.Errorf("%s holds no ledger: nothing was written there, or it is another place", c.URL)}
+	}
+	if a.json {
+		if err := a.printJSON(r); err != nil {
+			return err
+		}
+	} else {
+		printVerified(a.out, r)
+	}
+	if !r.OK() {
+		return faultsError{fmt.Errorf("the ledger does not hold: %d faults", len(r.Faults))}
+	}
+	return nil
+}
+
+// printVerified ends with one line that says it all.
+func printVerified(w io.Writer, r *ledger.Report) {
+	var sum ledger.StreamReport
+	for _, s := range r.Streams {
+		fmt.Fprintf(w, "%s: %d records, offsets %d to %d; %d samples in %d shards (%s); jobs: %d ok, %d dup-of, %d quarantined; %d offsets without a message\n",
+			s.Stream, s.Records, s.From, s.To, s.Samples, s.Shards, size(s.Bytes), s.OK, s.DupOf, s.Quarantined, s.Skipped)
+		sum.Samples += s.Samples
+		sum.Shards += s.Shards
+		sum.Quarantined += s.Quarantined
+	}
+	for _, f := range r.Faults {
+		fmt.Fprintln(w, "FAULT", f)
+	}
+	if n := len(r.Orphans); n > 0 {
+		fmt.Fprintf(w, "%d objects are named by no record (left by writers that died; no fault)\n", n)
+	}
+	verdict := "the ledger holds"
+	if !r.OK() {
+		verdict = fmt.Sprintf("the ledger DOES NOT hold: %d faults", len(r.Faults))
+	}
+	fmt.Fprintf(w, "%d samples, %d shards, %d quarantined; %s\n", sum.Samples, sum.Shards, sum.Quarantined, verdict)
+}
+
+type publishCmd struct{ storeArg }
+
+func (publishCmd) Help() string {
+	return `Example:  millrace publish s3://bucket/set
+
+A snapshot is one immutable version of everything in the store. For each dataset it has a
+list of shards and the index of the wids library.`
+}
+
+func (c publishCmd) Run(a *app) error {
+	s, done, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer done()
+	p, err := catalog.Publish(a.ctx, s)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(p)
+	}
+	fmt.Fprintf(a.out, "snapshot %d: %d streams\n", p.Snapshot.N, len(p.Snapshot.Streams))
+	for _, i := range p.Indexes {
+		fmt.Fprintf(a.out, "  %s (%s): %d samples in %d shards, %s\n    %s\n", i.Dataset, i.Format, i.Samples, i.Shards, size(i.Bytes), i.List)
+		if i.Wids != "" {
+			fmt.Fprintf(a.out, "    %s\n", i.Wids)
+		}
+	}
+	return nil
+}
+
+type inspectCmd struct {
+	storeArg
+	Dataset string `help:"Only this dataset." placeholder:"NAME"`
+	Sample  string `help:"Show one sample by its key." placeholder:"KEY"`
+	Sheet   string `help:"Write a contact sheet: pictures with their patch grids, keys and times." placeholder:"FILE.png"`
+	Count   int    `help:"Pictures on the sheet." default:"24"`
+}
+
+func (inspectCmd) Help() string {
+	return `Examples:  millrace inspect .millrace/store
+           millrace inspect shard.tar
+           millrace inspect s3://bucket/set --dataset cats --sheet cats.png`
+}
+
+func (c inspectCmd) Run(a *app) error {
+	sources, done, err := c.sources(a)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if len(sources) == 0 {
+		return faultsError{fmt.Errorf("%s holds no shards that a record names", c.URL)}
+	}
+	if c.Sheet != "" {
+		if err := c.sheet(a, sources); err != nil {
+			return err
+		}
+	}
+	if c.Sample != "" {
+		r, err := inspect.Sample(a.ctx, sources, c.Sample)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return inspect.WriteJSON(a.out, r)
+		}
+		return r.WriteText(a.out)
+	}
+	r, err := inspect.Dataset(a.ctx, c.URL, sources)
+	if len(sources) == 1 && err == nil {
+		r, err = inspect.Shard(a.ctx, sources[0])
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return inspect.WriteJSON(a.out, r)
+	}
+	return r.WriteText(a.out, inspect.TextOptions{})
+}
+
+func (c inspectCmd) sheet(a *app, sources []inspect.Source) error {
+	f, err := os.Create(c.Sheet)
+	if err != nil {
+		return err
+	}
+	n, err := inspect.WriteSheet(a.ctx, f, c.URL, sources, inspect.SheetOptions{Samples: c.Count})
+	if err := errors.Join(err, f.Close()); err != nil {
+		os.Remove(c.Sheet)
+		return err
+	}
+	fmt.Fprintf(a.errOut, "contact sheet of %d samples: %s\n", n, c.Sheet)
+	return nil
+}
+
+// sources are the shards to look into: a local file alone, or what the ledgers name.
+func (c inspectCmd) sources(a *app) ([]inspect.Source, func(), error) {
+	if src, err := inspect.File(c.URL); err == nil {
+		return []inspect.Source{src}, func() {}, nil
+	}
+	s, done, err := c.open(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	shards, err := catalog.Shards(a.ctx, s, nil, c.Dataset)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	sources := make([]inspect.Source, len(shards))
+	for i, sh := range shards {
+		sources[i] = inspect.Source{Key: sh.Key, Format: sh.Format, Bytes: sh.Bytes, Samples: sh.Samples,
+			Get: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+				rc, _, err := s.Get(ctx, sh.Key, off, n)
+				return rc, err
+			}}
+	}
+	return sources, done, nil
+}

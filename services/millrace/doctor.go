@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/codecs/video"
+	"github.com/millrace/millrace/pipeline/queue"
+	"github.com/millrace/millrace/pipeline/store"
+	"github.com/millrace/millrace/services/settings"
+)
+
+type doctorCmd struct {
+	storeFlags
+	queueFlags
+	Settings bool `help:"List the environment names of all settings instead."`
+}
+
+func (doctorCmd) Help() string {
+	return `Example:  millrace doctor --brokers kafka:9092 --to s3://bucket/set
+
+What is not named is not checked. The store check writes a few small objects below
+_probe/ and races writers against each other, since a store that ignores conditional
+writes loses data without a word. Exit code 3 if anything fails.`
+}
+
+func (c doctorCmd) Run(a *app) error {
+	if c.Settings {
+		for _, n := range settings.Names() {
+			fmt.Fprintln(a.out, n)
+		}
+		return nil
+	}
+	cfg, err := a.settings()
+	if err != nil {
+		return err
+	}
+	c.storeFlags.apply(&cfg)
+	c.queueFlags.apply(&cfg)
+	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Minute)
+	defer cancel()
+	d := &doctor{}
+	d.program(cfg)
+	d.machine(cfg)
+	d.store(ctx, cfg)
+	d.queue(ctx, cfg)
+	return d.report(a)
+}
+
+// doctor collects findings.
+type doctor struct{ findings []queue.Finding }
+
+func (d *doctor) add(l queue.Level, what, advice, detail string, args ...any) {
+	d.findings = append(d.findings, queue.Finding{Level: l, What: what, Detail: fmt.Sprintf(detail, args...), Advice: advice})
+}
+
+// program looks at what this binary can decode, by decoding.
+func (d *doctor) program(cfg settings.Config) {
+	d.add(queue.LevelOK, "millrace", "", "%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if missing := video.Missing(); len(missing) > 0 {
+		d.add(queue.LevelFail, "FFmpeg", "install Debian 12's FFmpeg libraries, which have all of these", "version %s lacks %s", video.Version(), strings.Join(missing, ", "))
+	} else {
+		d.add(queue.LevelOK, "FFmpeg", "", "version %s, with every decoder and filter that is used", video.Version())
+	}
+	m, err := cfg.OpenMills()
+	if err != nil {
+		d.add(queue.LevelFail, "mill", "correct the setting", "%v", err)
+		return
+	}
+	m.Close()
+	d.add(queue.LevelOK, "mill", "", "%d mills for %d cores, isolation %s", cfg.Mill.Count, runtime.NumCPU(), cfg.Mill.Isolation)
+}
+
+// leastFree is what the scratch folder should have: the window, and some open shards.
+const leastFree = 4 << 30
+
+func (d *doctor) machine(cfg settings.Config) {
+	dir, err := cfg.ScratchDir()
+	if err != nil {
+		d.add(queue.LevelFail, "scratch", "set scratch to a folder that this user may write to", "%v", err)
+		return
+	}
+	f, err := os.CreateTemp(dir, "doctor-*")
+	if err != nil {
+		d.add(queue.LevelFail, "scratch", "set scratch to a folder that this user may write to", "%v", err)
+		return
+	}
+	f.Close()
+	os.Remove(f.Name())
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err == nil {
+		free := int64(st.Bavail) * st.Bsize
+		if free < leastFree {
+			d.add(queue.LevelWarn, "scratch", "free some space, or set scratch to another disk", "%s has %s free; %s are wise", dir, size(free), size(leastFree))
+		} else {
+			d.add(queue.LevelOK, "scratch", "", "%s, %s free", filepath.Clean(dir), size(free))
+		}
+	}
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err == nil && lim.Cur < 1024 {
+		d.add(queue.LevelWarn, "open files", "raise the limit to 4096 or more (ulimit -n, or LimitNOFILE)", "%d may be open", lim.Cur)
+	} else {
+		d.add(queue.LevelOK, "open files", "", "%d may be open", lim.Cur)
+	}
+}
+
+func (d *doctor) store(ctx context.Context, cfg settings.Config) {
+	if cfg.Store.URL == "" {
+		d.add(queue.LevelWarn, "store", "name one with --to or store.url", "none is named; not checked")
+		return
+	}
+	s, done, err := cfg.OpenStore(ctx)
+	if err != nil {
+		d.add(queue.LevelFail, "store", "check the URL, the endpoint and the credentials", "%v", err)
+		return
+	}
+	defer done()
+	if _, err := store.Probe(ctx, s, 0, 0); err != nil {
+		d.add(queue.LevelFail, "store", "use a store with conditional writes: AWS S3, MinIO, versitygw 1.8 or newer, or a directory", "%v", err)
+		return
+	}
+	d.add(queue.LevelOK, "store", "", "%s: written, read and listed; of racing creates exactly one wins", cfg.Store.URL)
+}
+
+func (d *doctor) queue(ctx context.Context, cfg settings.Config) {
+	if len(cfg.Queue.Brokers) == 0 {
+		d.add(queue.LevelWarn, "broker", "name one with --brokers or queue.brokers", "none is named; not checked")
+		return
+	}
+	r := queue.Check(ctx, cfg.Queue)
+	d.findings = append(d.findings, r.Findings...)
+}
+
+func (d *doctor) report(a *app) error {
+	failed := 0
+	for _, f := range d.findings {
+		if f.Level == queue.LevelFail {
+			failed++
+		}
+	}
+	if a.json {
+		if err := a.printJSON(d.findings); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range d.findings {
+			fmt.Fprintf(a.out, "%-5s %-12s %s\n", f.Level, f.What, f.Detail)
+			if f.Advice != "" {
+				fmt.Fprintf(a.out, "%-5s %-12s -> %s\n", "", "", f.Advice)
+			}
+		}
+	}
+	if failed > 0 {
+		return faultsError{fmt.Errorf("%d checks failed", failed)}
+	}
+	return nil
+}

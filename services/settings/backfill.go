@@ -1,0 +1,55 @@
+package settings
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/store"
+	"github.com/millrace/millrace/pipeline/stream"
+)
+
+// Backfill is what a backfill works with in this process.
+type Backfill struct {
+	Store   store.Store
+	Mills   Mills
+	Fetch   stream.Fetch
+	Window  stream.Config
+	Ahead   chan struct{}
+	Scratch string
+	closed  []func()
+}
+
+// Close ends what OpenBackfill opened, last first.
+func (b *Backfill) Close() {
+	for _, c := range slices.Backward(b.closed) {
+		c()
+	}
+}
+
+// OpenBackfill builds a backfill's parts, in order: scratch, store, mills, fetcher.
+func (c Config) OpenBackfill(ctx context.Context) (b *Backfill, err error) {
+	b = &Backfill{Window: c.Window, Ahead: make(chan struct{}, 2*c.Mill.Count+1)}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	if b.Scratch, err = c.ScratchDir(); err != nil {
+		return b, err
+	}
+	b.Window.Dir = b.Scratch
+	var closed func()
+	if b.Store, closed, err = c.OpenStore(ctx); err != nil {
+		return b, err
+	}
+	b.closed = append(b.closed, closed)
+	if b.Mills, err = c.OpenMills(); err != nil {
+		return b, err
+	}
+	b.closed = append(b.closed, b.Mills.Close)
+	if b.Fetch, closed, err = c.OpenFetch(); err != nil {
+		return b, err
+	}
+	b.closed = append(b.closed, closed)
+	return b, nil
+}

@@ -1,0 +1,79 @@
+package settings
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"github.com/millrace/millrace/codecs/video"
+	"github.com/millrace/millrace/pipeline/stream"
+	"github.com/millrace/millrace/services/worker"
+)
+
+// Worker is a worker with all that it works with.
+type Worker struct {
+	*worker.Worker
+	Tally  *stream.Tally
+	closed []func()
+}
+
+// Close ends what OpenWorker opened, last first.
+func (w *Worker) Close() {
+	for _, c := range slices.Backward(w.closed) {
+		c()
+	}
+}
+
+// Tools are the versions that records name.
+func (c Config) Tools() map[string]string {
+	return map[string]string{"millrace": c.Version, "ffmpeg": video.Version()}
+}
+
+// OpenWorker builds a worker, in order: store, mills, fetcher, recipes, the worker itself,
+// and what watches it.
+func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, err error) {
+	w = &Worker{Tally: &stream.Tally{}}
+	defer func() {
+		if err != nil {
+			w.Close()
+		}
+	}()
+	s, closeStore, err := c.OpenStore(ctx)
+	if err != nil {
+		return w, err
+	}
+	w.closed = append(w.closed, closeStore)
+	mills, err := c.OpenMills()
+	if err != nil {
+		return w, err
+	}
+	w.closed = append(w.closed, mills.Close)
+	fetch, closeFetch, err := c.OpenFetch()
+	if err != nil {
+		return w, err
+	}
+	w.closed = append(w.closed, closeFetch)
+	recipes, err := c.LoadRecipes()
+	if err != nil {
+		return w, err
+	}
+	window := c.Window
+	if window.Dir, err = c.ScratchDir(); err != nil {
+		return w, err
+	}
+	w.Worker, err = worker.New(worker.Parts{
+		Queue: c.Queue, Message: c.messageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
+		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(),
+	})
+	if err != nil {
+		return w, err
+	}
+	if c.Metrics.Listen != "" {
+		stop, err := worker.Serve(c.Metrics.Listen, w.Tally, log)
+		if err != nil {
+			return w, err
+		}
+		w.closed = append(w.closed, stop)
+	}
+	return w, nil
+}
