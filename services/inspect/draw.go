@@ -78,23 +78,36 @@ func (s *sheet) grid(at image.Rectangle, p *picture) {
 			}
 		}
 	}
-	inner := lineWeight(min(in.Dx()/p.grid.cols, in.Dy()/p.grid.rows))
-	line := func(i, n int) float64 {
-		if i == 0 || i == n {
-			return 0.75
-		}
-		return inner
+	xs, ys := borders(x0, x1, p.grid.cols), borders(y0, y1, p.grid.rows)
+	weight := lineWeight(min(in.Dx()/p.grid.cols, in.Dy()/p.grid.rows))
+	s.lines(in, xs, ys, 1, color.NRGBA{A: 255}, weight*0.8) // a shadow, for bright pictures
+	s.lines(in, xs, ys, 0, color.NRGBA{255, 255, 255, 255}, weight)
+	s.lines(in, []int{x0, x1 - 1}, []int{y0, y1 - 1}, 0, bright, 0.7)
+}
+
+// borders gives n+1 lines from one end to the other, all of them inside.
+func borders(from, to, n int) []int {
+	at := make([]int, n+1)
+	for i := range at {
+		at[i] = min(from+(to-from)*i/n, to-1)
 	}
-	for i := range p.grid.cols + 1 {
-		x := min(x0+in.Dx()*i/p.grid.cols, x1-1)
-		for y := y0; y < y1; y++ {
-			s.contrast(x, y, line(i, p.grid.cols))
+	return at
+}
+
+// lines mixes c into the lines, shifted right and down, each pixel once.
+func (s *sheet) lines(in image.Rectangle, xs, ys []int, shift int, c color.NRGBA, weight float64) {
+	across := make(map[int]bool, len(ys))
+	for _, y := range ys {
+		across[y+shift] = true
+		for x := in.Min.X; x < in.Max.X && y+shift < in.Max.Y; x++ {
+			s.mix(x, y+shift, c, weight)
 		}
 	}
-	for i := range p.grid.rows + 1 {
-		y := min(y0+in.Dy()*i/p.grid.rows, y1-1)
-		for x := x0; x < x1; x++ {
-			s.contrast(x, y, line(i, p.grid.rows))
+	for _, x := range slices.Compact(xs) {
+		for y := in.Min.Y; y < in.Max.Y && x+shift < in.Max.X; y++ {
+			if !across[y] {
+				s.mix(x+shift, y, c, weight)
+			}
 		}
 	}
 }
@@ -104,9 +117,9 @@ func (s *sheet) grid(at image.Rectangle, p *picture) {
 func lineWeight(pixels int) float64 {
 	switch {
 	case pixels >= 12:
-		return 0.42
+		return 0.5
 	case pixels >= 6:
-		return 0.3
+		return 0.35
 	case pixels >= 3:
 		return 0.18
 	}
@@ -114,16 +127,6 @@ func lineWeight(pixels int) float64 {
 }
 
 func place(from, length int, part float64) int { return from + int(part*float64(length)+0.5) }
-
-// contrast moves a pixel towards white, or towards black where it is bright already.
-func (s *sheet) contrast(x, y int, weight float64) {
-	px := s.canvas.NRGBAAt(x, y)
-	if 299*int(px.R)+587*int(px.G)+114*int(px.B) > 150_000 {
-		s.mix(x, y, color.NRGBA{A: 255}, weight)
-	} else {
-		s.mix(x, y, color.NRGBA{255, 255, 255, 255}, weight)
-	}
-}
 
 func (s *sheet) mix(x, y int, c color.NRGBA, weight float64) {
 	i := s.canvas.PixOffset(x, y)

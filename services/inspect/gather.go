@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -123,13 +124,14 @@ func (g *gatherer) described(d *pipeline.Description, line *SampleLine) {
 	for _, name := range slices.Sorted(maps.Keys(d.Tokens)) {
 		t, n := d.Tokens[name], int64(d.Tokens[name].Count)
 		line.Tokens += n
-		sum := g.tokens[name]
+		id := fmt.Sprintf("%s %s %d %s", name, t.Layout, t.Patch, t.DType) // recipes change
+		sum := g.tokens[id]
 		if sum == nil {
 			if len(g.tokens) >= mostValues {
 				continue
 			}
 			sum = &TokenLine{Name: name, Layout: t.Layout, Patch: t.Patch, DType: t.DType, Least: n}
-			g.tokens[name] = sum
+			g.tokens[id] = sum
 		}
 		sum.Samples++
 		sum.Tokens += n
@@ -177,14 +179,15 @@ func (g *gatherer) finish() *Report {
 		t.Arrays = t.arrays.counts()
 		r.Fields = append(r.Fields, t.FieldLine)
 	}
-	for _, name := range slices.Sorted(maps.Keys(g.tokens)) {
-		r.Tokens = append(r.Tokens, *g.tokens[name])
+	for _, id := range slices.Sorted(maps.Keys(g.tokens)) {
+		r.Tokens = append(r.Tokens, *g.tokens[id])
 	}
 	r.Kinds, r.Codecs, r.Sizes, r.Recipes = g.kinds.counts(), g.codecs.counts(), g.sizes.counts(), g.recipes.counts()
 	return r
 }
 
-// describe reads a sample's field json; nil where it has none. buf is used again.
+// describe reads a sample's field json; nil where it has none, or one of other software
+// that means something else by these names. buf is used again.
 func describe(r shard.Reader, e *shard.Entry, buf *[]byte) (*pipeline.Description, error) {
 	i := e.Field("json")
 	if i < 0 {
@@ -196,7 +199,10 @@ func describe(r shard.Reader, e *shard.Entry, buf *[]byte) (*pipeline.Descriptio
 	}
 	*buf = data[:0]
 	d := new(pipeline.Description)
-	if err := json.Unmarshal(data, d); err != nil {
+	var other *json.UnmarshalTypeError
+	if err := json.Unmarshal(data, d); errors.As(err, &other) {
+		return nil, nil
+	} else if err != nil {
 		return nil, fmt.Errorf("sample %s, field json: %w", e.Key, err)
 	}
 	return d, nil

@@ -46,7 +46,7 @@ func WriteSheet(ctx context.Context, w io.Writer, name string, shards []Source, 
 	if err != nil {
 		return 0, fmt.Errorf("draw a sheet: %w", err)
 	}
-	s.header(name, fmt.Sprintf("%s  ·  %s  ·  %s  ·  %d shown, evenly spread", plural(total, "sample"), plural(int64(len(shards)), "shard"), bytesText(size), n))
+	s.header(name, fmt.Sprintf("%s  ·  %s  ·  %s  ·  %d shown, with the patches of their first token output", plural(total, "sample"), plural(int64(len(shards)), "shard"), bytesText(size), n))
 	if err := s.fill(ctx, shards, counts, spread(total, n)); err != nil {
 		return 0, fmt.Errorf("draw a sheet: %w", err)
 	}

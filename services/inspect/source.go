@@ -77,13 +77,18 @@ func (s *Source) count(ctx context.Context) (int64, error) {
 const blockBytes = 64 << 10
 
 // blocks is a Source as an io.ReaderAt that asks for whole blocks and keeps the last
-// one, so that reading headers costs a request a sample and not one for each header.
-// Longer reads pass it by.
+// few, so that reading headers costs a request for each large field and not one for
+// each header. Longer reads pass it by.
 type blocks struct {
 	ctx  context.Context
 	src  *Source
+	kept [4]block // a reader of shards looks ahead by a sample, then goes back
+	next int      // to be replaced
+}
+
+type block struct {
 	at   int64
-	have []byte
+	data []byte
 }
 
 func (b *blocks) ReadAt(p []byte, off int64) (int, error) {
@@ -91,34 +96,49 @@ func (b *blocks) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	want := min(int64(len(p)), b.src.Bytes-off)
-	n := 0
-	for int64(n) < want {
-		at := off + int64(n)
-		if at >= b.at && at < b.at+int64(len(b.have)) {
-			n += copy(p[n:want], b.have[at-b.at:])
+	n := int64(0)
+	for n < want {
+		if m := b.copy(p[n:want], off+n); m > 0 {
+			n += int64(m)
 			continue
 		}
-		if want-int64(n) >= blockBytes {
-			m, err := b.get(p[n:want], at)
-			return n + m, err
+		if want-n >= blockBytes {
+			m, err := b.get(p[n:want], off+n)
+			if n += int64(m); err != nil {
+				return int(n), err
+			}
+			continue
 		}
-		if err := b.fill(at); err != nil {
-			return n, err
+		if err := b.fill(off + n); err != nil {
+			return int(n), err
 		}
 	}
-	if n < len(p) {
-		return n, io.EOF
+	if want < int64(len(p)) {
+		return int(n), io.EOF
 	}
-	return n, nil
+	return int(n), nil
 }
 
-func (b *blocks) fill(at int64) error {
-	if cap(b.have) == 0 {
-		b.have = make([]byte, blockBytes)
+// copy takes what a kept block has of off and on.
+func (b *blocks) copy(p []byte, off int64) int {
+	for _, k := range b.kept {
+		if off >= k.at && off < k.at+int64(len(k.data)) {
+			return copy(p, k.data[off-k.at:])
+		}
 	}
-	b.at = at
-	n, err := b.get(b.have[:min(blockBytes, b.src.Bytes-at)], at)
-	b.have = b.have[:n]
+	return 0
+}
+
+// fill fetches the block that begins at off.
+func (b *blocks) fill(off int64) error {
+	k := &b.kept[b.next]
+	b.next = (b.next + 1) % len(b.kept)
+	if k.data == nil {
+		k.data = make([]byte, blockBytes)
+	}
+	k.at = off
+	n, err := b.get(k.data[:min(blockBytes, b.src.Bytes-off)], off)
+	k.data = k.data[:n]
 	return err
 }
 

@@ -61,6 +61,9 @@ func unpatch(data []byte, info pipeline.TokenInfo, g cells) (*image.NRGBA, error
 	case patch.Qwen2VL, patch.Qwen3VL:
 		o.merge = 2
 	}
+	if g.rows%o.merge != 0 || g.cols%o.merge != 0 {
+		return nil, fmt.Errorf("a grid of %dx%d patches is of no whole squares of %d", g.rows, g.cols, o.merge)
+	}
 	img := image.NewNRGBA(image.Rect(0, 0, g.cols*p, g.rows*p))
 	for y := range g.rows * p {
 		line := img.Pix[y*img.Stride:][:4*g.cols*p]
