@@ -145,3 +145,16 @@ func TestTimelinePicks(t *testing.T) {
 		}
 	}
 }
+
+func FuzzOrientation(f *testing.F) {
+	f.Add(ifd(binary.LittleEndian, "", [4]uint32{0x112, 3, 1, 6}))
+	f.Add(ifd(binary.BigEndian, "Exif\x00\x00", [4]uint32{0x10F, 2, 4, 0}, [4]uint32{0x112, 4, 1, 5}))
+	f.Add([]byte(`<r tiff:Orientation="6"/>`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, got := range []int{exifOrientation(b), xmpOrientation(b), fileOrientation(b, b).value} {
+			if got < 0 || got > 8 {
+				t.Errorf("%d", got)
+			}
+		}
+	})
+}

@@ -44,7 +44,9 @@ func openGIF(m *media, opt Options, l codecs.Limits) (header, decoder, error) {
 		delays[i] = f.delay
 	}
 	d := &gifAnimation{media: m, g: g, shows: timeline(delays, 100), animated: len(g.frames) > 1}
-	d.picked = pickedFrames(d.shows, opt)
+	if d.picked, err = pickedFrames(d.shows, opt, l); err != nil {
+		return header{}, nil, err
+	}
 	if d.animated {
 		g.duration = d.shows.end
 	}

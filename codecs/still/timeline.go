@@ -58,6 +58,19 @@ func (t times) shown(at codecs.Rational) int {
 	}) - 1
 }
 
+// pickedFrames are the frames that an animation's options ask for.
+func pickedFrames(t times, opt Options, l codecs.Limits) ([]int, error) {
+	if opt.Animation != AnimationAll {
+		return []int{0}, nil
+	}
+	out := t.picked(opt.Pick)
+	if int64(len(out)) > l.MaxFramesKept {
+		return nil, codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick,
+			"the pick takes %d frames of the animation; the limit is %d", len(out), l.MaxFramesKept)
+	}
+	return out, nil
+}
+
 // picked lists the frames that a pick takes, ascending, each once. Of an animation
 // only the first frame counts as coded by itself (a keyframe).
 func (t times) picked(p codecs.Pick) []int {

@@ -22,15 +22,8 @@ func openWebP(m *media, opt Options, l codecs.Limits) (header, decoder, error) {
 		return h.header, once(func() (picture, error) { return decodeWebP(m, h) }), nil
 	}
 	shows := timeline(h.delays, 1000)
-	return h.header, &webpAnimation{media: m, h: h, shows: shows, picked: pickedFrames(shows, opt)}, nil
-}
-
-// pickedFrames are the frames that an animation's options ask for.
-func pickedFrames(t times, opt Options) []int {
-	if opt.Animation != AnimationAll {
-		return []int{0}
-	}
-	return t.picked(opt.Pick)
+	picked, err := pickedFrames(shows, opt, l)
+	return h.header, &webpAnimation{media: m, h: h, shows: shows, picked: picked}, err
 }
 
 func decodeWebP(m *media, h webpHeader) (picture, error) {
