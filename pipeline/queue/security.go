@@ -9,6 +9,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/millrace/millrace/pipeline"
 )
 
 // TLS says how connections to the brokers are secured.
@@ -63,15 +65,15 @@ func (t TLS) config() (*tls.Config, error) {
 // SASL says how this client proves who it is.
 type SASL struct {
 	// Mechanism is "" (none), "plain", "scram-sha-256" or "scram-sha-512".
-	Mechanism string `yaml:"mechanism,omitempty" json:"mechanism,omitempty"`
-	Username  string `yaml:"username,omitempty" json:"username,omitempty"`
-	Password  Secret `yaml:"password,omitempty" json:"password,omitempty"`
+	Mechanism string          `yaml:"mechanism,omitempty" json:"mechanism,omitempty"`
+	Username  string          `yaml:"username,omitempty" json:"username,omitempty"`
+	Password  pipeline.Secret `yaml:"password,omitempty" json:"password,omitempty"`
 }
 
 func (s SASL) validate(tls bool) error {
 	switch s.Mechanism {
 	case "":
-		if s.Username != "" || s.Password != "" {
+		if s.Username != "" || s.Password.Set() {
 			return fmt.Errorf("queue.sasl has a user or a password, but no queue.sasl.mechanism: give plain, scram-sha-256 or scram-sha-512")
 		}
 		return nil
@@ -83,7 +85,7 @@ func (s SASL) validate(tls bool) error {
 	default:
 		return fmt.Errorf("queue.sasl.mechanism %q is not one of plain, scram-sha-256, scram-sha-512", s.Mechanism)
 	}
-	if s.Username == "" || s.Password == "" {
+	if s.Username == "" || !s.Password.Set() {
 		return fmt.Errorf("queue.sasl.mechanism %s needs queue.sasl.username and queue.sasl.password", s.Mechanism)
 	}
 	return nil
@@ -93,11 +95,11 @@ func (s SASL) validate(tls bool) error {
 func (s SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {
 	case "plain":
-		return plain.Mechanism{Username: s.Username, Password: string(s.Password)}, nil
+		return plain.Mechanism{Username: s.Username, Password: s.Password.Reveal()}, nil
 	case "scram-sha-256":
-		return scram.Mechanism(scram.SHA256, s.Username, string(s.Password))
+		return scram.Mechanism(scram.SHA256, s.Username, s.Password.Reveal())
 	case "scram-sha-512":
-		return scram.Mechanism(scram.SHA512, s.Username, string(s.Password))
+		return scram.Mechanism(scram.SHA512, s.Username, s.Password.Reveal())
 	}
 	return nil, nil
 }

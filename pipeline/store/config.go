@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7/pkg/s3utils"
+
+	"github.com/millrace/millrace/pipeline"
 )
 
 // Config says how stores are reached. Only S3 has settings; a directory needs none,
@@ -27,9 +29,9 @@ type Config struct {
 	// AccessKey, SecretKey and SessionToken are used before all other credentials.
 	// Without them: the environment (AWS_ACCESS_KEY_ID and so on), the files of the
 	// AWS tools, then web identity, container and instance roles.
-	AccessKey    string `yaml:"access_key" json:"access_key"`
-	SecretKey    Secret `yaml:"secret_key" json:"secret_key"`
-	SessionToken Secret `yaml:"session_token" json:"session_token"`
+	AccessKey    string          `yaml:"access_key" json:"access_key"`
+	SecretKey    pipeline.Secret `yaml:"secret_key" json:"secret_key"`
+	SessionToken pipeline.Secret `yaml:"session_token" json:"session_token"`
 	// Profile of the AWS files; empty means AWS_PROFILE, or "default".
 	Profile string `yaml:"profile" json:"profile"`
 	// Anonymous sends no credentials. Never inferred.
@@ -51,9 +53,9 @@ type Config struct {
 // Validate refuses settings that can not work, by name.
 func (c Config) Validate() error {
 	switch {
-	case (c.AccessKey == "") != (c.SecretKey == ""):
+	case (c.AccessKey == "") != !c.SecretKey.Set():
 		return errors.New("access_key and secret_key: one is set without the other; set both or neither")
-	case c.SessionToken != "" && c.AccessKey == "":
+	case c.SessionToken.Set() && c.AccessKey == "":
 		return errors.New("session_token is set without access_key and secret_key: it belongs to such a pair")
 	case c.Anonymous && (c.AccessKey != "" || c.Profile != ""):
 		return errors.New("anonymous is set together with access_key or profile: choose one")

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
@@ -43,7 +44,7 @@ func Start(t testing.TB) *Server {
 	addr := freeAddress(t)
 	s.Config = store.Config{
 		Endpoint: "http://" + addr, Region: "us-east-1", PathStyle: true,
-		AccessKey: "tests", SecretKey: store.Secret(rand.Text()), CreateBucket: true,
+		AccessKey: "tests", SecretKey: pipeline.NewSecret(rand.Text()), CreateBucket: true,
 	}
 	var log bytes.Buffer
 	cmd := exec.Command(binary(t), "--port", addr, "--quiet", "--keep-alive", "posix", s.Dir) //nolint:gosec // our own tool
