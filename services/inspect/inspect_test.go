@@ -249,7 +249,7 @@ func TestRequests(t *testing.T) {
 	var requests int
 	var ss []pipeline.Sample
 	for i := range 4 {
-		ss = append(ss, cut(t, i, paint(64, 48, gray(9)), patch.Spec{Layout: patch.ViT, Size: 1024}))
+		ss = append(ss, cut(t, i, paint(64, 48, gray(9)), patch.Spec{Layout: patch.ViT, Size: 384}))
 	}
 	src := inMemory("x.tar", sealed(t, ss...), &requests)
 	if _, err := Dataset(t.Context(), "set", []Source{src}); err != nil {

@@ -112,7 +112,7 @@ func keptFrame(r shard.Reader, e *shard.Entry) (*picture, error) {
 		decode func(io.Reader) (image.Image, error)
 	}{
 		{"frame.jpg", jpeg.DecodeConfig, jpeg.Decode},
-		{"frame.webp", webp.DecodeConfig, webp.Decode},
+		{"frame.webp", webp.DecodeConfig, decodeWebP},
 		{"frame.png", png.DecodeConfig, png.Decode},
 	} {
 		if e.Field(f.name) < 0 {
@@ -136,6 +136,26 @@ func keptFrame(r shard.Reader, e *shard.Entry) (*picture, error) {
 		return &picture{img: img, wide: float64(c.Width), high: float64(c.Height)}, nil
 	}
 	return nil, nil
+}
+
+// decodeWebP undoes what x/image/webp leaves: lossy WebP has video range (16..235),
+// and that package hands it out as JPEG's full range, which looks washed out.
+func decodeWebP(r io.Reader) (image.Image, error) {
+	img, err := webp.Decode(r)
+	if ycc, ok := img.(*image.YCbCr); ok && err == nil {
+		stretch(ycc.Y, 16, 219)
+		stretch(ycc.Cb, 128, 224)
+		stretch(ycc.Cr, 128, 224)
+	}
+	return img, err
+}
+
+// stretch widens levels around a fixed offset: 16 becomes 0, 128 stays.
+func stretch(plane []byte, offset, span int) {
+	to := offset &^ 16
+	for i, v := range plane {
+		plane[i] = byte(min(max((int(v)-offset)*255/span+to, 0), 255))
+	}
 }
 
 func read(r shard.Reader, e *shard.Entry, name string) ([]byte, error) {

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"hash/crc32"
@@ -260,6 +261,21 @@ func TestSheetWithBadSamples(t *testing.T) {
 	}
 }
 
+// A frame that was kept as WebP, with no patches beside it.
+func TestSheetWebP(t *testing.T) {
+	red, err := base64.StdEncoding.DecodeString("UklGRkoAAABXRUJQVlA4ID4AAAAwAwCdASooABQAPtFmrFCoJaQipWgBABoJZwDJEA8Kmm4AAP7oOL6qp6/G7/+Ic/rb/uU1pLQh5HadwwAAAA==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests int
+	src := inMemory("a.tar", sealed(t, pipeline.Sample{Key: "k", Fields: []pipeline.Field{{Name: "frame.webp", Data: red}}}), &requests)
+	img, _ := drawn(t, 1, src)
+	r := box(0, 2)
+	if got := img.NRGBAAt(r.Min.X+100, r.Min.Y+100); !near(got, color.NRGBA{200, 40, 40, 255}, 4) {
+		t.Errorf("the picture is %v", got)
+	}
+}
+
 func lookAt(t *testing.T, src Source, i int) (p *picture, err error) {
 	t.Helper()
 	n := 0
@@ -332,6 +348,10 @@ func FuzzSheet(f *testing.F) {
 	f.Add(good.Fields[0].Data, good.Fields[1].Data, good.Fields[2].Data, []byte{1})
 	f.Add(qwen.Fields[0].Data, qwen.Fields[1].Data, qwen.Fields[2].Data, bomb(f))
 	f.Add([]byte(`{"tokens":{"vit":{"layout":"qwen2vl","patch":2}},"size":[-1,0],"pts_seconds":1e300}`), good.Fields[1].Data, good.Fields[2].Data, []byte("x"))
+	sheet, err := newSheet(1)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, j, patches, grid, frame []byte) {
 		s := pipeline.Sample{Key: "k"}
 		for _, x := range []pipeline.Field{
@@ -349,7 +369,8 @@ func FuzzSheet(f *testing.F) {
 		}
 		var requests int
 		src := inMemory("a.tar", sealed(t, s), &requests)
-		if _, err := WriteSheet(t.Context(), new(bytes.Buffer), "set", []Source{src}, SheetOptions{}); err != nil {
+		sheet.shown = 0
+		if err := sheet.shard(t.Context(), &src, 0, []int64{0}); err != nil || sheet.shown != 1 {
 			t.Fatal(err)
 		}
 		r, err := Dataset(t.Context(), "set", []Source{src})
