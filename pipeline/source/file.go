@@ -64,6 +64,16 @@ func (f *Fetcher) file(ctx context.Context, path string, m pipeline.Media) (_ *S
 	return s.expect(m.SHA256)
 }
 
+// OpenFile opens a local file read-only, under the settings' rules for files. Errors
+// are as Fetch's. The caller closes the file.
+func (f *Fetcher) OpenFile(path string) (*os.File, fs.FileInfo, error) {
+	file, info, err := f.openFile(path)
+	if err != nil {
+		return nil, nil, f.about(pipeline.Media{URI: path}, err)
+	}
+	return file, info, nil
+}
+
 // openFile opens a regular file. It never waits for the writer of a pipe, and looks
 // before it opens: opening a device may already do something.
 func (f *Fetcher) openFile(path string) (*os.File, fs.FileInfo, error) {

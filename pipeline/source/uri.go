@@ -39,7 +39,7 @@ func locate(uri string) (location, error) {
 		bucket, key, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
 		return location{scheme: scheme, bucket: bucket, key: key}, nil
 	case "file":
-		path, err := filePath(uri)
+		path, err := FilePath(uri)
 		return location{scheme: scheme, path: path}, err
 	case "http", "https":
 		u, err := url.Parse(uri)
@@ -70,7 +70,8 @@ func FileURI(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
-func filePath(uri string) (string, error) {
+// FilePath is the path that a file:// URI names. It is the inverse of [FileURI].
+func FilePath(uri string) (string, error) {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil || u.Opaque != "":

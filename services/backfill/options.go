@@ -1,0 +1,69 @@
+package backfill
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/pipeline/source"
+)
+
+// Options say how sources become jobs. Start from [DefaultOptions].
+type Options struct {
+	// Dataset is every job's.
+	Dataset string
+	// URLColumn and TextColumn name a list's columns. Empty means the first that is
+	// there of url, URL, uri, link, image_url, video_url, contentUrl, path, and of text,
+	// caption, TEXT. A text column need not be there unless it is named.
+	URLColumn, TextColumn string
+	// MetaColumns are the columns that become meta. Nil means all that are neither URL
+	// nor text.
+	MetaColumns []string
+	// Limit ends the listing after so many jobs; 0 means never. Jobs that Skip passes
+	// over count.
+	Limit int64
+	// Skip, if there is one, is asked about each id; jobs for which it says true are
+	// passed over, and nothing of them is unpacked. It must give the same answer again.
+	Skip func(id string) bool
+	// Source says how lists, archives and s3:// prefixes are reached, and where the
+	// members of archives are spooled. Its MaxBytes bounds a member of an archive.
+	Source source.Config
+	// MaxArchiveBytes bounds a list or archive that is fetched from afar: it is spooled
+	// as a whole, so that what is unpacked from it is of one version.
+	MaxArchiveBytes int64
+}
+
+// DefaultOptions are for the command line: local files are allowed.
+func DefaultOptions(dataset string) Options {
+	cfg := source.DefaultConfig()
+	cfg.AllowFiles = true
+	return Options{Dataset: dataset, Source: cfg, MaxArchiveBytes: 64 << 30}
+}
+
+// Validate refuses options that can not work, by name.
+func (o Options) Validate() error {
+	switch {
+	case o.Dataset == "":
+		return errors.New("the dataset has no name")
+	case o.Limit < 0:
+		return fmt.Errorf("the limit is %d jobs; it needs 0 (none) or more", o.Limit)
+	case o.MaxArchiveBytes < 1:
+		return fmt.Errorf("the largest archive is %d bytes; it needs 1 or more", o.MaxArchiveBytes)
+	case o.URLColumn != "" && o.URLColumn == o.TextColumn:
+		return fmt.Errorf("the column %q can not be both URL and text", o.URLColumn)
+	}
+	return o.Source.Validate()
+}
+
+// Bounds of what one job may hold. They are those of ingest messages where both have
+// one.
+const (
+	maxRow        = 1 << 20  // a list's row, as text
+	maxText       = 64 << 10 // a job's text
+	maxMeta       = 1 << 20  // a job's meta
+	maxName       = 1 << 10  // a member's name
+	maxGroupMedia = 64       // media of one WebDataset sample
+	maxRatio      = 200      // unpacked to packed bytes
+	ratioFree     = 64 << 20 // so much may be unpacked before the ratio counts
+	maxDirectory  = 256 << 20
+	maxFooter     = 64 << 20
+)
