@@ -64,6 +64,16 @@ func (e entry) open(ctx context.Context, v *env) (reader, error) {
 	return &one{it: e.item(v)}, nil
 }
 
+// openAnyway is open for an entry that was good, or not looked at, before: a fault is
+// one bad job then, not the listing's end.
+func (e entry) openAnyway(ctx context.Context, v *env) (reader, error) {
+	r, err := e.open(ctx, v)
+	if fault := codecs.AsError(err); fault != nil {
+		return &one{it: v.refused(fault, -1, "source", e.uri, e.version)}, nil
+	}
+	return r, err
+}
+
 func (e entry) close() error {
 	if e.fetched == nil {
 		return nil

@@ -114,7 +114,7 @@ func (l *Listing) next(ctx context.Context) (*item, error) {
 			return nil, io.EOF
 		}
 		if l.current == nil {
-			r, err := l.entries[l.index].open(ctx, &l.env)
+			r, err := l.entries[l.index].openAnyway(ctx, &l.env)
 			if err != nil {
 				return nil, fmt.Errorf("backfill %s: %w", l.entries[l.index], err)
 			}

@@ -3,8 +3,6 @@ package backfill
 import (
 	"context"
 	"io"
-
-	"github.com/millrace/millrace/codecs"
 )
 
 // finder gives the entries of a folder or prefix in order.
@@ -15,7 +13,7 @@ type finder interface {
 }
 
 // nested reads what a folder or prefix holds: media one by one, archives and lists
-// through to their end. One that can not be opened is one bad job, not the end.
+// through to their end.
 type nested struct {
 	v    *env
 	find finder
@@ -38,17 +36,9 @@ func (n *nested) next(ctx context.Context) (*item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.fault != nil || !e.kind.isList() && !e.kind.isArchive() {
-			return e.item(n.v), nil
-		}
-		sub, err := e.open(ctx, n.v)
-		if fault := codecs.AsError(err); fault != nil {
-			return n.v.refused(fault, -1, "source", e.uri, e.version), nil
-		}
-		if err != nil {
+		if n.sub, err = e.openAnyway(ctx, n.v); err != nil {
 			return nil, err
 		}
-		n.sub = sub
 	}
 }
 

@@ -29,7 +29,7 @@ type level struct {
 	next    int
 }
 
-func newTree(v *env, e entry) (*nested, error) {
+func newTree(v *env, e entry) (reader, error) {
 	t := &tree{glob: e.glob}
 	t.hidden = slices.ContainsFunc(e.glob, func(s string) bool { return strings.HasPrefix(s, ".") })
 	if err := t.enter(e.path, nil); err != nil {
