@@ -117,18 +117,17 @@ func (c *Client) checkOffsets(ctx context.Context, r *Report) {
 func (c *Client) checkGroup(ctx context.Context, r *Report) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	for failures := 1; ; failures++ {
-		a, err := c.ask.FindCoordinator(ctx, &kafka.FindCoordinatorRequest{Key: c.cfg.Group, KeyType: kafka.CoordinatorKeyTypeConsumer})
+	var a *kafka.FindCoordinatorResponse
+	err := retry(ctx, func() (err error) {
+		a, err = c.ask.FindCoordinator(ctx, &kafka.FindCoordinatorRequest{Key: c.cfg.Group, KeyType: kafka.CoordinatorKeyTypeConsumer})
 		if err == nil {
 			err = a.Error
 		}
-		if err == nil {
-			r.add(LevelOK, "group", "", "%s is coordinated by %s:%d", c.cfg.Group, a.Coordinator.Host, a.Coordinator.Port)
-			return
-		}
-		if !passing(err) || sleep(ctx, backoff(failures)) != nil {
-			r.add(LevelFail, "group", "see that this client may read the group", "group %s: %v", c.cfg.Group, err)
-			return
-		}
+		return err
+	})
+	if err != nil {
+		r.add(LevelFail, "group", "see that this client may read the group", "group %s: %v", c.cfg.Group, err)
+		return
 	}
+	r.add(LevelOK, "group", "", "%s is coordinated by %s:%d", c.cfg.Group, a.Coordinator.Host, a.Coordinator.Port)
 }

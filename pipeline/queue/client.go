@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
@@ -110,7 +109,8 @@ type Offsets struct {
 	High   int64 // end of what is replicated (high watermark)
 }
 
-// Offsets asks for the bounds of a partition.
+// Offsets asks for the bounds of a partition. It takes up to 10 s where a broker is
+// away.
 func (c *Client) Offsets(ctx context.Context, partition int) (Offsets, error) {
 	var o Offsets
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -152,8 +152,17 @@ func (c *Client) StartOffset(ctx context.Context, partition int) (int64, error) 
 	return c.listOffset(ctx, partition, kafka.LastOffset, kafka.ReadCommitted)
 }
 
-// listOffset returns -1 where no record is as young as the timestamp at.
-func (c *Client) listOffset(ctx context.Context, partition int, at int64, level kafka.IsolationLevel) (int64, error) {
+// listOffset returns -1 where no record is as young as the timestamp at. It waits
+// for a leader where there is none at the moment, until ctx ends.
+func (c *Client) listOffset(ctx context.Context, partition int, at int64, level kafka.IsolationLevel) (n int64, err error) {
+	err = retry(ctx, func() error {
+		n, err = c.listOffsetOnce(ctx, partition, at, level)
+		return err
+	})
+	return n, err
+}
+
+func (c *Client) listOffsetOnce(ctx context.Context, partition int, at int64, level kafka.IsolationLevel) (int64, error) {
 	name := fmt.Sprintf("asking for offsets of %s/%d", c.cfg.Topic, partition)
 	r, err := c.ask.ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics:         map[string][]kafka.OffsetRequest{c.cfg.Topic: {{Partition: partition, Timestamp: at}}},
@@ -164,7 +173,7 @@ func (c *Client) listOffset(ctx context.Context, partition int, at int64, level 
 	}
 	ps := r.Topics[c.cfg.Topic]
 	if len(ps) != 1 {
-		return 0, fmt.Errorf("%s: %w", name, errors.New("no answer for the partition"))
+		return 0, fmt.Errorf("%s: the answer has %d partitions", name, len(ps))
 	}
 	p := ps[0]
 	switch {

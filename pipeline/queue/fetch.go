@@ -4,20 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 )
 
-const (
-	// fetchSlack is how much longer than FetchWait a fetch may take, for its bytes
-	// to arrive.
-	fetchSlack = 60 * time.Second
-
-	minPause = 100 * time.Millisecond // before a first retry
-	maxPause = 5 * time.Second
-)
+// fetchSlack is how much longer than FetchWait a fetch may take, for its bytes to
+// arrive.
+const fetchSlack = 60 * time.Second
 
 // ErrClosed says that the partition was closed while it was read.
 var ErrClosed = errors.New("the partition's reader is closed")
@@ -145,11 +139,4 @@ func (p *Partition) pause(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// backoff doubles with each failure in a row, and varies so that many readers do
-// not come back at once.
-func backoff(failures int) time.Duration {
-	d := min(minPause<<min(failures-1, 10), maxPause)
-	return d/2 + rand.N(d/2)
 }

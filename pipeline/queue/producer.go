@@ -113,19 +113,15 @@ func (p *Producer) Publish(ctx context.Context, msgs ...Message) error {
 }
 
 // partitions waits for a topic that is being created or elected.
-func (p *Producer) partitions(ctx context.Context) (int, error) {
-	for failures := 1; ; failures++ {
-		n, err := p.c.Partitions(ctx)
-		if err == nil && n > 0 {
-			return n, nil
-		}
-		if err == nil {
-			err = fmt.Errorf("topic %s has no partitions", p.c.cfg.Topic)
-		}
-		if !passing(err) || sleep(ctx, backoff(failures)) != nil {
-			return 0, err
-		}
+func (p *Producer) partitions(ctx context.Context) (n int, err error) {
+	err = retry(ctx, func() error {
+		n, err = p.c.Partitions(ctx)
+		return err
+	})
+	if err == nil && n == 0 {
+		err = fmt.Errorf("topic %s has no partitions", p.c.cfg.Topic)
 	}
+	return n, err
 }
 
 // choose gives the partition that Kafka's Java client gives (murmur2 of the key).
@@ -172,7 +168,7 @@ func (p *Producer) send(ctx context.Context, partition int, msgs []Message, chun
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for failures := 1; ; failures++ {
+	return retry(ctx, func() error {
 		r, err := p.c.produce.Produce(ctx, &kafka.ProduceRequest{
 			Topic: p.c.cfg.Topic, Partition: partition,
 			RequiredAcks: kafka.RequireAll, // the literal's default would be none
@@ -181,14 +177,11 @@ func (p *Producer) send(ctx context.Context, partition int, msgs []Message, chun
 		if err == nil {
 			err = r.Error
 		}
-		if err == nil {
-			return nil
+		if err != nil {
+			return fmt.Errorf("publishing to %s/%d: %w", p.c.cfg.Topic, partition, err)
 		}
-		err = fmt.Errorf("publishing to %s/%d: %w", p.c.cfg.Topic, partition, err)
-		if !passing(err) || sleep(ctx, backoff(failures)) != nil {
-			return err
-		}
-	}
+		return nil
+	})
 }
 
 func kafkaRecords(msgs []Message, chunk []int) []protocol.Record {
@@ -201,27 +194,4 @@ func kafkaRecords(msgs []Message, chunk []int) []protocol.Record {
 		}
 	}
 	return out
-}
-
-// passing reports whether an error of a broker or of the way to it may be gone at
-// the next attempt.
-func passing(err error) bool {
-	var k kafka.Error
-	if errors.As(err, &k) {
-		return k.Temporary() || k == kafka.BrokerNotAvailable
-	}
-	// What is no answer of a broker came from the network, or from a layout of the
-	// cluster that is not known yet.
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, errDialerClosed)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

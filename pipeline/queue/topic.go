@@ -110,13 +110,12 @@ func (c *Client) create(ctx context.Context, partitions int, settings map[string
 }
 
 // settled waits until the brokers agree that the topic is there.
-func (c *Client) settled(ctx context.Context) (TopicInfo, error) {
+func (c *Client) settled(ctx context.Context) (t TopicInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	for failures := 1; ; failures++ {
-		t, err := c.TopicInfo(ctx)
-		if err == nil || !passing(err) || sleep(ctx, backoff(failures)) != nil {
-			return t, err
-		}
-	}
+	err = retry(ctx, func() error {
+		t, err = c.TopicInfo(ctx)
+		return err
+	})
+	return t, err
 }
