@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 
 	// Helpers of tests.
 	"pipeline/queue/kafkatest": {},
-	"pipeline/store/s3test":    {"pipeline/store"},
+	"pipeline/store/s3test":    {"pipeline", "pipeline/store"},
 	"pipeline/store/storetest": {"pipeline/store"},
 
 	"services/broker":   {"pipeline/queue"},

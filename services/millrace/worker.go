@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/millrace/millrace/services/settings"
 )
 
@@ -46,9 +44,11 @@ func runWorker(a *app, cfg settings.Config) error {
 		return err
 	}
 	defer built.Close()
-	err = built.Run(a.ctx, a.stop)
-	if errors.Is(err, a.ctx.Err()) {
+	if err := built.Run(a.ctx, a.stop); err != nil {
+		return err
+	}
+	if a.ctx.Err() != nil {
 		return errInterrupted
 	}
-	return err
+	return nil
 }

@@ -93,7 +93,10 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	cancel()
 	leave, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer done()
-	return m.Close(leave)
+	if err := m.Close(leave); err != nil { // the group gets over it; the ledger does not care
+		w.Log.Warn("leaving the group", "error", err)
+	}
+	return nil
 }
 
 // wait returns when every stream has committed what it had, or the time is over.
