@@ -47,7 +47,7 @@ func (d *decoder) open(p *astiav.CodecParameters, unclean bool, lim codecs.Limit
 	}
 	opts := astiav.NewDictionary()
 	defer opts.Free()
-	if err := opts.Set("max_pixels", strconv.FormatInt(lim.MaxVideoPixels, 10), 0); err != nil {
+	if err := opts.Set("max_pixels", strconv.FormatInt(mostPixels(lim), 10), 0); err != nil {
 		return err
 	}
 	if err := d.cc.Open(codec, opts); err != nil {
@@ -58,4 +58,10 @@ func (d *decoder) open(p *astiav.CodecParameters, unclean bool, lim codecs.Limit
 	}
 	d.own(d.frame.Free)
 	return nil
+}
+
+// mostPixels is the bound that FFmpeg is given, as a net below our own checks. It has
+// slack, since FFmpeg applies it to sizes that are rounded up for its buffers.
+func mostPixels(lim codecs.Limits) int64 {
+	return lim.MaxVideoPixels + 256*int64(lim.MaxSide)
 }

@@ -86,6 +86,9 @@ func (x *index) entry(p *astiav.Packet, parse unitParser) entry {
 	if e.unit, ok = parse(packetData(p), key); !ok {
 		x.doubt("a packet is not understood")
 	}
+	if e.unit.anchor != anchorNone || e.unit.params {
+		e.unit.spare = false
+	}
 	if e.pts == noTime {
 		x.doubt("a packet has no presentation time")
 	}

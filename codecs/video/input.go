@@ -114,7 +114,7 @@ func (in *input) choose(lim codecs.Limits, opt Options) error {
 			return err
 		}
 	}
-	if err := findStreamInfo(in.fc, lim.MaxVideoPixels); err != nil {
+	if err := findStreamInfo(in.fc, mostPixels(lim)); err != nil {
 		return err
 	}
 	best, bestScore := (*astiav.Stream)(nil), int64(-1)

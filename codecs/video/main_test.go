@@ -41,7 +41,12 @@ func (b bytesSource) ReadAt(p []byte, at int64) (int, error) {
 
 func load(tb testing.TB, name string) bytesSource {
 	tb.Helper()
-	b, err := os.ReadFile(filepath.Join(videos, name))
+	return loadFile(tb, filepath.Join(videos, name))
+}
+
+func loadFile(tb testing.TB, path string) bytesSource {
+	tb.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -50,7 +50,7 @@ ff $(src 96x96 50 1) -vf "interlace=scan=tff,setfield=tff" -pix_fmt yuv420p $x26
 # The size changes on the way.
 ff $(src 96x64 10 0.6) -pix_fmt yuv420p $x264 -bf 0 -f h264 a.tmp
 ff $(src 64x96 10 0.6) -pix_fmt yuv420p $x264 -bf 0 -f h264 b.tmp
-cat a.tmp b.tmp >ab.tmp
+cat a.tmp b.tmp a.tmp >ab.tmp
 ff -r 10 -f h264 -i ab.tmp -c copy -bsf:v setts=ts=N*100 -f matroska h264_resize.mkv
 rm -f a.tmp b.tmp ab.tmp
 # Other codecs.
@@ -68,6 +68,8 @@ ff $(src 64x48 10 0.5) -pix_fmt rgb48be -c:v png png_rgb48.mov
 ff $(src 64x48 10 0.5) -pix_fmt gray10le -c:v ffv1 -threads 1 -level 3 ffv1_gray10.mkv
 ff $(src 64x48 10 0.5) -pix_fmt yuva420p -c:v ffv1 -threads 1 -level 3 -g 3 ffv1_alpha.mkv
 ff $(src 96x64 10 1) -pix_fmt yuv420p -c:v mpeg4 -threads 1 -bf 2 -g 6 mpeg4.avi
+# A codec that is not on the list.
+ff $(src 32x32 10 0.2) -c:v huffyuv huffyuv.mkv
 # Fragments.
 ff -i h264_bframes.mp4 -c copy -movflags +frag_keyframe+empty_moov+default_base_moof h264_fragments.mp4
 # Sound and video, sound alone, sound with a cover, protected, cut off.
