@@ -83,7 +83,7 @@ func pause(ctx context.Context, wait, most time.Duration, n int) bool {
 	case <-ctx.Done():
 		return false
 	case <-t.C:
-		return true
+		return ctx.Err() == nil
 	}
 }
 

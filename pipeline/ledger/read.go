@@ -80,8 +80,8 @@ func Streams(ctx context.Context, s Store) iter.Seq2[Stream, error] {
 				return
 			}
 			path, _, _ := strings.Cut(strings.TrimPrefix(key, logPrefix), "/")
-			// ':' sorts after the digits, so what comes next is of another stream.
-			after = logPrefix + path + "/:"
+			// '0' is the byte after '/', so what comes next is of another stream.
+			after = logPrefix + path + "0"
 			stream, err := ParseStream(path)
 			if err != nil {
 				yield(Stream{}, fmt.Errorf("list the streams: %s does not belong there: %w", key, err))
