@@ -29,7 +29,11 @@ func decodeJPEG(m *media, h jpegHeader, opt Options, l codecs.Limits) (picture, 
 	if err := m.turboError(&r); err != nil {
 		return picture{}, err
 	}
-	p.notes, err = m.turboDamage(&r, opt)
+	if h.components == 4 {
+		p.notes = append(p.notes, "cmyk:inverted")
+	}
+	damage, err := m.turboDamage(&r, opt)
+	p.notes = append(p.notes, damage...)
 	return p, err
 }
 

@@ -63,6 +63,14 @@ func (o Options) Validate() error {
 	return o.Pick.Validate()
 }
 
+// gray16Note is what is done to 16-bit gray, for Frame.Applied.
+func (o Options) gray16Note() string {
+	if o.Gray16 == Gray16Clip {
+		return "gray16:" + Gray16Clip
+	}
+	return "gray16:" + Gray16High
+}
+
 // allows refuses containers that are behind a switch, with the switch's name.
 func (o Options) allows(container string) error {
 	switch {

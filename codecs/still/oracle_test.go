@@ -122,6 +122,9 @@ func TestBackgroundShowsThroughUncoveredGIF(t *testing.T) {
 func TestGray16(t *testing.T) {
 	data := load(t, "golden/gray16_160x120.png")
 	high, clip := one(t, data, still.Options{}), one(t, data, still.Options{Gray16: still.Gray16Clip})
+	if high.Applied[0] != "gray16:high-byte" || clip.Applied[0] != "gray16:clip" {
+		t.Errorf("applied %q and %q", high.Applied, clip.Applied)
+	}
 	var white int
 	for i := range high.Pix {
 		if clip.Pix[i] == 255 {

@@ -60,6 +60,9 @@ func decodePlain(m *media, h header, opt Options, l codecs.Limits) (picture, err
 		return picture{}, m.invalid(codecs.StageDecode, "it says %dx%d and holds %dx%d", h.width, h.height, size.X, size.Y)
 	}
 	p := picture{width: h.width, height: h.height, channels: 4, pix: make([]byte, h.width*h.height*4)}
+	if _, ok := img.(*image.Gray16); ok {
+		p.notes = []string{opt.gray16Note()}
+	}
 	return p, m.plainPixels(p, img, opt)
 }
 

@@ -23,6 +23,9 @@ func decodePNG(m *media, h pngHeader, opt Options) (_ picture, err error) {
 	defer inflater.Close()
 	d := newPNGRows(h, opt)
 	p := picture{width: h.width, height: h.height, channels: d.channels, pix: make([]byte, h.width*h.height*d.channels)}
+	if h.depth == 16 && h.colourType == pngGray {
+		p.notes = []string{opt.gray16Note()}
+	}
 	if h.interlaced {
 		err = d.interlaced(inflater, p)
 	} else {

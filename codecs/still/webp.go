@@ -23,7 +23,7 @@ func openWebP(m *media, opt Options, l codecs.Limits) (header, decoder, error) {
 	}
 	shows := timeline(h.delays, 1000)
 	picked, err := pickedFrames(shows, opt, l)
-	return h.header, &webpAnimation{media: m, h: h, shows: shows, picked: picked}, err
+	return h.header, &webpAnimation{media: m, h: h, shows: shows, all: opt.Animation == AnimationAll, picked: picked}, err
 }
 
 func decodeWebP(m *media, h webpHeader) (picture, error) {
@@ -62,6 +62,7 @@ type webpAnimation struct {
 	media  *media
 	h      webpHeader
 	shows  times
+	all    bool // not only the first, which counts as a still
 	picked []int
 	played int // frames composited so far
 	c      *C.still_webp
@@ -86,8 +87,9 @@ func (w *webpAnimation) next() (picture, error) {
 	}
 	p := picture{width: w.h.width, height: w.h.height, channels: 4, index: int64(index), key: index == 0}
 	p.pix = unsafe.Slice((*byte)(canvas), p.width*p.height*4)
-	if w.shows.total > 0 {
-		p.pts, p.duration = w.shows.at(index)
+	p.pts, p.duration = w.shows.at(index)
+	if !w.all {
+		p.duration = codecs.Rational{}
 	}
 	return p, nil
 }
