@@ -85,7 +85,9 @@ func (d *gifAnimation) draw(f gifFrame) error {
 	first := d.canvas == nil
 	if first {
 		d.canvas = make([]byte, d.g.width*d.g.height*4)
-		d.fill(0, 0, d.g.width, d.g.height, f.colour(max(f.transparent, 0)))
+		if f.transparent >= 0 || f.width*f.height < d.g.width*d.g.height {
+			d.fill(0, 0, d.g.width, d.g.height, f.colour(max(f.transparent, 0)))
+		}
 	}
 	if d.disposed != nil {
 		d.disposed()
