@@ -221,3 +221,25 @@ func TestOrphans(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// FuzzReadSnapshot: whatever is accepted has streams that can be read and found.
+func FuzzReadSnapshot(f *testing.F) {
+	f.Add([]byte(`{"v":1,"n":0,"previous":"","streams":[{"stream":"a","seq":3,"sha256":"` + strings.Repeat("0f", 32) + `","next":9}],"time":"2026-11-24T12:00:00Z"}`))
+	f.Add([]byte(`{"v":1,"n":0,"streams":[]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := store.Plain{Store: store.NewMemory()}
+		if err := s.Create(t.Context(), ledger.SnapshotKey(0), data); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := ledger.ReadSnapshot(t.Context(), s, 0)
+		if err != nil {
+			return
+		}
+		for _, p := range snap.Streams {
+			stream, err := ledger.ParseStream(p.Stream)
+			if at, ok := snap.At(stream); err != nil || !ok || at != p.Position {
+				t.Fatalf("%s is accepted, but pinned at %+v, %v: %s", p.Stream, at, err, data)
+			}
+		}
+	})
+}

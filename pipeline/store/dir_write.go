@@ -89,20 +89,18 @@ func (d *Dir) write(key string, fill func(io.Writer) error) (temp string, err er
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if err != nil {
-			_ = d.root.Remove(temp)
-		}
-	}()
-	if err := fill(f); err != nil {
-		_ = f.Close()
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = d.root.Remove(temp)
 		return "", err
 	}
-	if err := f.Sync(); err != nil {
-		_ = f.Close()
-		return "", err
-	}
-	return temp, f.Close()
+	return temp, nil
 }
 
 // mkdir makes dir and its parents, each of them durable.

@@ -103,12 +103,16 @@ func (s *S3) ready(ctx context.Context) error {
 			return err
 		}
 	}
-	found, err := s.core.BucketExists(ctx, s.bucket)
-	switch {
-	case err != nil:
-		return s3Error(ctx, "stat", s.bucket, err)
-	case found:
+	if found, err := s.core.BucketExists(ctx, s.bucket); err == nil && found {
 		return nil
+	}
+	// The answer to a HEAD has no body, so it does not say why. A listing does.
+	err := s.tryList(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case response(err).Code != "NoSuchBucket":
+		return s3Error(ctx, "list", s.bucket, err)
 	case !s.cfg.CreateBucket:
 		return errors.New("there is no such bucket: make it, correct the name, or set create_bucket")
 	}
@@ -120,6 +124,14 @@ func (s *S3) ready(ctx context.Context) error {
 		return s3Error(ctx, "create", s.bucket, err)
 	}
 	return nil
+}
+
+// tryList asks for the first object of the bucket.
+func (s *S3) tryList(ctx context.Context) error {
+	for obj := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{MaxKeys: 1}) {
+		return obj.Err
+	}
+	return ctx.Err()
 }
 
 // Close releases idle connections.

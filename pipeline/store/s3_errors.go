@@ -31,7 +31,7 @@ func s3Kind(err error) error {
 		return ErrInvalid
 	case "InvalidRange":
 		return ErrRange
-	case "AccessDenied", "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidObjectState":
+	case "AccessDenied", "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "NoSuchUser", "XAdminUserNotFound", "SignatureDoesNotMatch", "InvalidObjectState":
 		return ErrDenied
 	case "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody":
 		return ErrCorrupt
@@ -41,7 +41,7 @@ func s3Kind(err error) error {
 	}
 	switch r.StatusCode {
 	case http.StatusNotFound:
-		return ErrNotFound
+		return ErrInvalid // something else is missing than the object
 	case http.StatusForbidden, http.StatusUnauthorized:
 		return ErrDenied
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -68,6 +68,8 @@ func createError(ctx context.Context, key string, err error) error {
 		kind = s3Kind(err)
 	case errors.Is(err, errNoCredentials):
 		kind = nil // nothing was sent
+	case r.Code == "NotImplemented":
+		kind = ErrInvalid // the server knows no conditional puts
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil && kind == ErrUnknown && !errors.Is(err, ctxErr) {
 		err = errors.Join(err, ctxErr)
