@@ -24,6 +24,7 @@ import (
 type s3Fake struct {
 	mu       sync.Mutex
 	requests []string
+	header   http.Header // of the last request
 	answer   http.HandlerFunc
 }
 
@@ -34,6 +35,7 @@ func (f *s3Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.RawQuery)
+	f.header = r.Header.Clone()
 	f.mu.Unlock()
 	f.answer(w, r)
 }
@@ -90,8 +92,7 @@ func TestS3CreateOutcomes(t *testing.T) {
 		{"hung up", hangUp, store.ErrUnknown, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var header http.Header
-			f := &s3Fake{answer: func(w http.ResponseWriter, r *http.Request) { header = r.Header.Clone(); c.answer(w) }}
+			f := &s3Fake{answer: func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }}
 			err := f.open(t).Create(t.Context(), "k", []byte("data"))
 			if (err == nil) != (c.want == nil) || !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
@@ -99,10 +100,12 @@ func TestS3CreateOutcomes(t *testing.T) {
 			if store.IsPermanent(err) != c.permanent {
 				t.Errorf("%v: permanent is not %v", err, c.permanent)
 			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
 			if len(f.requests) != 1 {
 				t.Errorf("it sent %q; a create is one request", f.requests)
 			}
-			if header.Get("If-None-Match") != "*" || header.Get("X-Amz-Checksum-Sha256") == "" || len(header.Get("X-Amz-Content-Sha256")) != 64 {
+			if header := f.header; header.Get("If-None-Match") != "*" || header.Get("X-Amz-Checksum-Sha256") == "" || len(header.Get("X-Amz-Content-Sha256")) != 64 {
 				t.Errorf("the request's headers are %v", header)
 			}
 		})
@@ -239,11 +242,7 @@ func TestS3NoCredentials(t *testing.T) {
 		{store.Config{}, "fromenv", "tokenfromenv"},
 		{store.Config{Profile: "default"}, "fromfile", ""},
 	} {
-		var auth, token string
-		f.answer = func(w http.ResponseWriter, r *http.Request) {
-			auth, token = r.Header.Get("Authorization"), r.Header.Get("X-Amz-Security-Token")
-			xmlError(w, 404, "NoSuchKey")
-		}
+		f.answer = func(w http.ResponseWriter, _ *http.Request) { xmlError(w, 404, "NoSuchKey") }
 		c.cfg.Endpoint, c.cfg.PathStyle = server.URL, true
 		s, err := store.OpenS3(t.Context(), "bucket", "", c.cfg)
 		if err != nil {
@@ -251,6 +250,9 @@ func TestS3NoCredentials(t *testing.T) {
 		}
 		_, _ = s.Stat(t.Context(), "k")
 		_ = s.Close()
+		f.mu.Lock()
+		auth, token := f.header.Get("Authorization"), f.header.Get("X-Amz-Security-Token")
+		f.mu.Unlock()
 		if !strings.Contains(auth, "Credential="+c.key+"/") || token != c.want {
 			t.Errorf("%+v: signed %q with the token %q", c.cfg, auth, token)
 		}
