@@ -14,10 +14,10 @@ up=$!
 trap 'kill -9 $up 2>/dev/null || true' EXIT
 
 echo "== push: videos, images, and one file that is not what it says"
-head -c 20000 testdata/videos/demo.mp4 >"$state/broken.mp4"
+head -c 20000 testdata/videos/demo_720p.mp4 >"$state/broken.mp4"
 $mr push --state "$state" --dataset demo --wait 120s \
-	testdata/videos/demo.mp4 testdata/videos/rotated90.mp4 testdata/videos/vfr.mkv \
-	testdata/images/*.jpg testdata/images/*.png testdata/images/*.webp "$state/broken.mp4"
+	testdata/videos/demo_720p.mp4 testdata/videos/h264_rot90.mp4 testdata/videos/h264_vfr.mkv testdata/videos/hevc.mp4 testdata/videos/vp9.webm \
+	testdata/images/golden/*.jpg testdata/images/golden/*.png testdata/images/odd/*.webp "$state/broken.mp4"
 
 echo "== down: the worker drains and commits"
 kill -TERM $up
