@@ -120,7 +120,9 @@ func FuzzTar(f *testing.F) {
 func FuzzTarGzip(f *testing.F) { fuzz(f, "w.tar.gz", zipped(f, tarBytes(f, wds))) }
 func FuzzTarZstd(f *testing.F) { fuzz(f, "w.tar.zst", zstandard(f, tarBytes(f, wds))) }
 func FuzzZip(f *testing.F) {
-	fuzz(f, "w.zip", zipBytes(f, []member{{"a.jpg", "x"}, {"b.png", "yyyyyyyyyyyyyyyy"}}, zip.Deflate), zipBytes(f, []member{{"a.jpg", "x"}}, zip.Store))
+	fuzz(f, "w.zip", zipBytes(f, []member{{"a.jpg", "x"}, {"b.png", "yyyyyyyyyyyyyyyy"}}, zip.Deflate), zipBytes(f, []member{{"a.jpg", "x"}}, zip.Store),
+		// a directory that puts a member before the file's beginning
+		[]byte("PK\x01\x02000000000000000000000000\x05\x00\x00\x00\x00\x00000000000\x00\x00\x000.jpgPK\x05\x06000000\x01\x003\x00\x00\x001000\x00\x00"))
 }
 func FuzzParquet(f *testing.F) {
 	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "lists", "pyarrow.parquet"))

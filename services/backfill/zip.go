@@ -30,7 +30,7 @@ func openZip(ctx context.Context, v *env, e entry) (reader, error) {
 	}
 	z := &zipReader{v: v, e: e, blob: b}
 	if err = checkDirectory(b); err == nil {
-		z.zip, err = zip.NewReader(b.file, b.size)
+		z.zip, err = zip.NewReader(b.reader(), b.size) // not the file: offsets that a zip makes up are no disk errors
 	}
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are never used as paths
 		b.close()
