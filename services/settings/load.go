@@ -1,15 +1,18 @@
 package settings
 
 import (
+	"bytes"
 	"encoding"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 // EnvPrefix begins the name of every environment variable that is a setting:
@@ -28,8 +31,10 @@ func Load(path string, environ []string) (Config, error) {
 		if err != nil {
 			return c, err
 		}
-		if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict()); err != nil {
-			return c, fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, false))
+		d := yaml.NewDecoder(bytes.NewReader(b))
+		d.KnownFields(true) // a name that is no setting is a typing error
+		if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+			return c, fmt.Errorf("configuration %s: %w", path, err)
 		}
 		c.dir = filepath.Dir(path)
 	}
