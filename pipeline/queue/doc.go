@@ -13,6 +13,6 @@
 //
 // Everything runs over segmentio/kafka-go: ConsumerGroup for membership,
 // Client.Fetch for reading. The record batches of a fetch are parsed here rather
-// than by the library (see wire.go), because its parser allocates what a batch
+// than by the library (see exchange.go), because its parser allocates what a batch
 // claims, decompresses without bound, and drops where a batch ends.
 package queue

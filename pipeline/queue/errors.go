@@ -17,6 +17,20 @@ func (e *BelowStartError) Error() string {
 		e.Topic, e.Partition, e.Offset, e.LogStart, e.LogStart-e.Offset)
 }
 
+// RecreatedError says that the topic was deleted and made anew while it was read. It
+// is final: the offsets no longer mean what they meant.
+type RecreatedError struct {
+	Topic     string
+	Partition int
+	Was, Is   string // see Client.TopicID
+}
+
+// Error says what is wrong and what to do.
+func (e *RecreatedError) Error() string {
+	return fmt.Sprintf("%s/%d: the topic was deleted and made anew (it was %s, it is %s); start a new stream for it, its offsets do not continue the old ones",
+		e.Topic, e.Partition, e.Was, e.Is)
+}
+
 // AboveEndError says that the log ends before the offset to read next: the topic
 // was made anew, or lost records in an unclean election. It is final: the offsets
 // no longer mean what they meant.

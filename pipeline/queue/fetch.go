@@ -21,6 +21,8 @@ type fetched struct {
 	res  *kafka.FetchResponse
 	err  error
 	took time.Duration
+	// topic is whose records these are.
+	topic topicRef
 }
 
 // refill waits for one fetch and takes it in. It returns nil also after a fault
@@ -40,8 +42,6 @@ func (p *Partition) refill(ctx context.Context) error {
 		return ErrClosed
 	}
 	err := p.accept(ctx, f)
-	var below *BelowStartError
-	var above *AboveEndError
 	switch {
 	case err == nil:
 		if p.failures > 0 {
@@ -51,12 +51,19 @@ func (p *Partition) refill(ctx context.Context) error {
 		return p.idle(ctx, f)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &below), errors.As(err, &above):
+	case final(err):
 		return err
 	}
 	p.failures++
 	p.health(fmt.Errorf("reading %s/%d at offset %d: %w; trying again", p.c.cfg.Topic, p.partition, p.at, err))
 	return p.pause(ctx, backoff(p.failures))
+}
+
+func final(err error) bool {
+	var below *BelowStartError
+	var above *AboveEndError
+	var anew *RecreatedError
+	return errors.As(err, &below) || errors.As(err, &above) || errors.As(err, &anew)
 }
 
 // fetch asks for what follows p.at, in a goroutine of its own: a caller that gives
@@ -68,12 +75,20 @@ func (p *Partition) fetch() chan fetched {
 		MinBytes: 1, MaxBytes: p.c.cfg.FetchBytes, MaxWait: p.c.cfg.FetchWait,
 		IsolationLevel: kafka.ReadCommitted,
 	}
+	topic := p.topic
 	go func() {
 		ctx, cancel := context.WithTimeout(p.ctx, req.MaxWait+fetchSlack)
 		defer cancel()
 		begun := time.Now()
-		res, err := p.c.fetch.Fetch(ctx, req)
-		done <- fetched{res, err, time.Since(begun)}
+		var f fetched
+		if f.topic = topic; !topic.known {
+			f.topic, f.err = p.c.topicRef(ctx)
+		}
+		if f.err == nil {
+			f.res, f.err = p.c.fetch.Fetch(withTopic(ctx, f.topic), req)
+		}
+		f.took = time.Since(begun)
+		done <- f
 	}()
 	return done
 }
@@ -83,10 +98,13 @@ func (p *Partition) accept(ctx context.Context, f fetched) error {
 	if f.err != nil {
 		return f.err
 	}
-	if errors.Is(f.res.Error, kafka.OffsetOutOfRange) {
+	p.topic = f.topic
+	switch {
+	case errors.Is(f.res.Error, kafka.OffsetOutOfRange):
 		return p.outOfRange(ctx)
-	}
-	if f.res.Error != nil {
+	case errors.Is(f.res.Error, kafka.UnknownTopicID), errors.Is(f.res.Error, kafka.InconsistentTopicID):
+		return p.recreated(ctx, f.res.Error)
+	case f.res.Error != nil:
 		return f.res.Error
 	}
 	set, ok := f.res.Records.(*recordSet)
@@ -103,6 +121,19 @@ func (p *Partition) accept(ctx context.Context, f fetched) error {
 	}
 	p.raw, p.rest, p.aborted = set.raw, set.size, newAborts(set.aborted)
 	return nil
+}
+
+// recreated finds out whether a topic whose id the broker does not know was made
+// anew. Otherwise it is deleted, or the broker is behind the times.
+func (p *Partition) recreated(ctx context.Context, fault error) error {
+	now, err := p.c.topicRef(ctx)
+	switch {
+	case err != nil:
+		return err
+	case now.id == p.topic.id:
+		return fault
+	}
+	return &RecreatedError{p.c.cfg.Topic, p.partition, p.topic.String(), now.String()}
 }
 
 // outOfRange finds out which side p.at is out on.

@@ -45,7 +45,7 @@ func fake(t *testing.T) string {
 
 // testContext ends with the test, or when something hangs.
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

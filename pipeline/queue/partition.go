@@ -19,6 +19,7 @@ type Partition struct {
 	cancel    context.CancelFunc
 	inflight  chan fetched // a fetch under way, or nil
 	failures  int          // in a row
+	topic     topicRef     // that the offsets belong to; not known before the first fetch
 
 	at   int64 // the next offset to account for
 	high int64 // the log's end, as the last fetch told
@@ -61,7 +62,7 @@ func (p *Partition) Close() error {
 // ctx ends; then the error is ctx's, and Next may be called again: no offset is lost
 // and a fetch under way goes on.
 //
-// A [*BelowStartError] or [*AboveEndError] is final.
+// A [*BelowStartError], [*AboveEndError] or [*RecreatedError] is final.
 //
 // Records of open transactions wait for the transaction's end; those of aborted
 // ones come as skipped ranges.

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/millrace/millrace/pipeline/queue/kafkatest"
 )
@@ -236,39 +237,70 @@ func TestBelowLogStart(t *testing.T) {
 	})
 }
 
+// TestTopicRecreated has a topic that was read to 10 replaced by one that is shorter,
+// and by one where 10 stands for another record.
 func TestTopicRecreated(t *testing.T) {
 	onBoth(t, func(t *testing.T, addr string) {
-		c := openTopic(t, addr, 1)
-		k := franz(t, c)
-		produce(t, k, numbered(0, 10)...)
-		var mu sync.Mutex
-		var faults []error
-		p := c.Read(0, 0, func(err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			faults = append(faults, err)
-		})
-		defer p.Close()
-		read(t, p, 10)
-		deleteTopic(t, k, c.cfg.Topic)
-		again, err := Open(testConfig(addr, c.cfg.Topic))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer again.Close()
-		recreate(t, again)
-		produce(t, franz(t, c), numbered(0, 4)...)
-		_, err = p.Next(testContext(t))
-		var above *AboveEndError
-		if !errors.As(err, &above) || *above != (AboveEndError{c.cfg.Topic, 0, 10, 4}) {
-			t.Fatalf("%v (after %v)", err, faults)
+		for _, again := range []int{4, 20} {
+			c := openTopic(t, addr, 1)
+			k := franz(t, c)
+			produce(t, k, numbered(0, 10)...)
+			p := c.Read(0, 0, nil)
+			defer p.Close()
+			read(t, p, 10)
+			deleteTopic(t, k, c.cfg.Topic)
+			recreate(t, c.cfg)
+			produce(t, franz(t, c), numbered(0, again)...)
+			_, err := p.Next(testContext(t))
+			var anew *RecreatedError
+			if !errors.As(err, &anew) || anew.Topic != c.cfg.Topic || anew.Was == anew.Is || anew.Was == "" {
+				t.Fatalf("with %d records: %v", again, err)
+			}
 		}
 	})
 }
 
+func TestAboveEnd(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		c := openTopic(t, addr, 1)
+		produce(t, franz(t, c), numbered(0, 10)...)
+		p := c.Read(0, 11, nil)
+		defer p.Close()
+		_, err := p.Next(testContext(t))
+		var above *AboveEndError
+		if !errors.As(err, &above) || *above != (AboveEndError{c.cfg.Topic, 0, 11, 10}) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestOldBroker reads from one that names topics by name only.
+func TestOldBroker(t *testing.T) {
+	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V2_4_0()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	c := openTopic(t, k.ListenAddrs()[0], 1)
+	if id, err := c.TopicID(testContext(t)); err != nil || id != "" {
+		t.Fatalf("%q, %v", id, err)
+	}
+	produce(t, franz(t, c, oneBatch), numbered(0, 10)...)
+	p := c.Read(0, 3, nil)
+	defer p.Close()
+	if r := read(t, p, 7); string(r[6].Value) != "value 9" {
+		t.Fatalf("%q", r[6].Value)
+	}
+}
+
 // recreate waits for the old topic to be gone, which brokers do in their own time.
-func recreate(t *testing.T, c *Client) {
+func recreate(t *testing.T, cfg Config) {
 	t.Helper()
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
 	ctx := testContext(t)
 	for c.EnsureTopic(ctx, 1, nil) != nil {
 		if sleep(ctx, 100*time.Millisecond) != nil {

@@ -1,179 +1,100 @@
 package queue
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 
-	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/fetch"
 )
 
-// fetchVersion is the one version of the Fetch API spoken here: that of Kafka 2.1,
-// the first that carries zstd. Kafka 4.1 speaks 4 to 17.
-const fetchVersion = 10
+// Kafka's messages come in two forms: the old one, and the "flexible" one of newer
+// versions, whose lengths are varints, one too high so that 0 can be null, and which
+// has a list of tagged fields (none, here) after each part.
 
-// undecoded is a transport for Client.Fetch under which a response's record set
-// stays bytes (see [recordSet]). It uses the hook that kafka-go has for messages
-// that do their own exchange (protocol.RawExchanger), so that connections, TLS,
-// SASL and routing remain the library's.
-type undecoded struct {
-	transport kafka.RoundTripper
-	clientID  string
-	limit     int64 // bytes of a record set that are kept
-}
-
-// RoundTrip sends a *fetch.Request for one partition.
-func (u *undecoded) RoundTrip(ctx context.Context, addr net.Addr, m kafka.Request) (kafka.Response, error) {
-	r, ok := m.(*fetch.Request)
-	if !ok || len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		return nil, fmt.Errorf("%T is not a fetch of one partition", m)
-	}
-	return u.transport.RoundTrip(ctx, addr, &exchange{Request: r, clientID: u.clientID, limit: u.limit})
-}
-
-// recordSet is the records of one fetch as they came.
-type recordSet struct {
-	raw []byte
-	// size is what the broker sent; larger than len(raw) if that was over the limit.
-	size    int64
-	aborted []fetch.ResponseTransaction
-}
-
-// ReadRecord makes a recordSet pass through kafka-go's response type. Nobody calls it.
-func (s *recordSet) ReadRecord() (*protocol.Record, error) {
-	return nil, errors.New("this record set is read by batches")
-}
-
-// exchange is one fetch on a connection.
-type exchange struct {
-	*fetch.Request // gives ApiKey, and Broker for the routing
-	clientID       string
-	limit          int64
-	version        int16
-}
-
-// Required is called with what the broker speaks, just before RawExchange.
-func (e *exchange) Required(versions map[protocol.ApiKey]int16) bool {
-	e.version = versions[protocol.Fetch] // the highest that both the library and the broker know
-	return true
-}
-
-// RawExchange writes the request and reads the response.
-func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	if e.version < fetchVersion {
-		return nil, fmt.Errorf("the broker speaks version %d of the fetch protocol, not %d: Kafka 2.1 or later is needed", e.version, fetchVersion)
-	}
-	if _, err := rw.Write(e.encode()); err != nil {
-		return nil, err
-	}
-	return e.decode(rw)
-}
-
-// correlation is the same each time: a connection has one request at a time.
+// correlation is the id of every request: a connection has one at a time.
 const correlation = 1
 
-func (e *exchange) encode() []byte {
-	t, p := e.Topics[0], e.Topics[0].Partitions[0]
-	b := make([]byte, 4, 128+len(t.Topic)+len(e.clientID)) // the length comes last
-	b = binary.BigEndian.AppendUint16(b, uint16(protocol.Fetch))
-	b = binary.BigEndian.AppendUint16(b, fetchVersion)
-	b = binary.BigEndian.AppendUint32(b, correlation)
-	b = appendString(b, e.clientID)
-
-	b = binary.BigEndian.AppendUint32(b, 0xffffffff) // replica: a consumer
-	b = binary.BigEndian.AppendUint32(b, uint32(e.MaxWaitTime))
-	b = binary.BigEndian.AppendUint32(b, uint32(e.MinBytes))
-	b = binary.BigEndian.AppendUint32(b, uint32(e.MaxBytes))
-	b = append(b, byte(e.IsolationLevel))
-	b = binary.BigEndian.AppendUint32(b, 0)          // session id: none
-	b = binary.BigEndian.AppendUint32(b, 0xffffffff) // session epoch: none
-
-	b = binary.BigEndian.AppendUint32(b, 1) // topics
-	b = appendString(b, t.Topic)
-	b = binary.BigEndian.AppendUint32(b, 1) // partitions
-	b = binary.BigEndian.AppendUint32(b, uint32(p.Partition))
-	b = binary.BigEndian.AppendUint32(b, 0xffffffff) // leader epoch: not known
-	b = binary.BigEndian.AppendUint64(b, uint64(p.FetchOffset))
-	b = binary.BigEndian.AppendUint64(b, 0xffffffffffffffff) // log start: for followers
-	b = binary.BigEndian.AppendUint32(b, uint32(p.PartitionMaxBytes))
-
-	b = binary.BigEndian.AppendUint32(b, 0) // forgotten topics
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return b
+// wireWriter builds a request.
+type wireWriter struct {
+	b        []byte
+	flexible bool
 }
 
-func appendString(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
+// newRequest begins a request with its header.
+func newRequest(key protocol.ApiKey, version int16, flexible bool, clientID string) *wireWriter {
+	w := &wireWriter{b: make([]byte, 4, 256)} // the length comes last
+	w.int16(int16(key))
+	w.int16(version)
+	w.int32(correlation)
+	w.string(clientID) // in the old form in either header
+	w.flexible = flexible
+	w.tags()
+	return w
 }
 
-// decode reads a response of fetchVersion for the one partition that was asked for.
-func (e *exchange) decode(r io.Reader) (*fetch.Response, error) {
-	d := wireReader{r: r, left: 4}
-	d.left = int64(d.int32()) // the length of what follows
-	if id := d.int32(); d.err == nil && id != correlation {
-		return nil, fmt.Errorf("the broker answered request %d, not %d", id, correlation)
-	}
-	res := &fetch.Response{ThrottleTimeMs: d.int32(), ErrorCode: d.int16(), SessionID: d.int32()}
-	for range d.count(1 << 10) {
-		t := fetch.ResponseTopic{Topic: d.string()}
-		for range d.count(1 << 10) {
-			t.Partitions = append(t.Partitions, e.partition(&d))
-		}
-		res.Topics = append(res.Topics, t)
-	}
-	d.discard(d.left)
-	if d.err != nil {
-		return nil, fmt.Errorf("reading a fetch response: %w", d.err)
-	}
-	return res, e.check(res)
+// done returns the request with its length.
+func (w *wireWriter) done() []byte {
+	w.tags()
+	binary.BigEndian.PutUint32(w.b, uint32(len(w.b)-4))
+	return w.b
 }
 
-func (e *exchange) partition(d *wireReader) fetch.ResponsePartition {
-	p := fetch.ResponsePartition{
-		Partition: d.int32(), ErrorCode: d.int16(),
-		HighWatermark: d.int64(), LastStableOffset: d.int64(), LogStartOffset: d.int64(),
+func (w *wireWriter) int8(v int8)    { w.b = append(w.b, byte(v)) }
+func (w *wireWriter) int16(v int16)  { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+func (w *wireWriter) int32(v int32)  { w.b = binary.BigEndian.AppendUint32(w.b, uint32(v)) }
+func (w *wireWriter) int64(v int64)  { w.b = binary.BigEndian.AppendUint64(w.b, uint64(v)) }
+func (w *wireWriter) raw(b [16]byte) { w.b = append(w.b, b[:]...) }
+func (w *wireWriter) uvarint(n int)  { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+
+func (w *wireWriter) tags() {
+	if w.flexible {
+		w.int8(0)
 	}
-	s := &recordSet{}
-	for range d.count(d.left / 16) {
-		s.aborted = append(s.aborted, fetch.ResponseTransaction{ProducerID: d.int64(), FirstOffset: d.int64()})
-	}
-	s.size = max(int64(d.int32()), 0)
-	s.raw = d.bytes(min(s.size, e.limit))
-	d.discard(s.size - int64(len(s.raw)))
-	p.RecordSet.Records = s
-	return p
 }
 
-// check refuses an answer to another question. A top-level error comes without topics.
-func (e *exchange) check(res *fetch.Response) error {
-	if res.ErrorCode != 0 {
-		return kafka.Error(res.ErrorCode)
+func (w *wireWriter) count(n int) {
+	if w.flexible {
+		w.uvarint(n + 1)
+	} else {
+		w.int32(int32(n))
 	}
-	want, part := e.Topics[0].Topic, e.Topics[0].Partitions[0].Partition
-	if len(res.Topics) != 1 || res.Topics[0].Topic != want ||
-		len(res.Topics[0].Partitions) != 1 || res.Topics[0].Partitions[0].Partition != part {
-		return fmt.Errorf("the fetch response is not about %s/%d", want, part)
-	}
-	return nil
 }
 
-// wireReader reads Kafka's primitive types. Its first error is sticky, and every
-// read after it gives zero.
+func (w *wireWriter) string(s string) {
+	if w.flexible {
+		w.uvarint(len(s) + 1)
+	} else {
+		w.int16(int16(len(s)))
+	}
+	w.b = append(w.b, s...)
+}
+
+// wireReader reads a response. Its first error is sticky, and every read after it
+// gives zero.
 type wireReader struct {
-	r    io.Reader
-	left int64 // bytes of the message not yet read
-	err  error
-	buf  [8]byte
+	r        io.Reader
+	flexible bool
+	left     int64 // bytes of the response not yet read
+	err      error
+	buf      [8]byte
+}
+
+// newResponse reads a response's length and header.
+func newResponse(r io.Reader, flexible bool) *wireReader {
+	d := &wireReader{r: r, flexible: flexible, left: 4}
+	d.left = int64(d.int32()) // the length of what follows
+	if id := d.int32(); id != correlation {
+		d.fail(fmt.Errorf("the broker answered request %d, not %d", id, correlation))
+	}
+	d.tags()
+	return d
 }
 
 func (d *wireReader) read(b []byte) {
-	if d.err == nil && int64(len(b)) > d.left {
-		d.err = errors.New("it ends early")
+	if int64(len(b)) > d.left {
+		d.fail(errShort)
 	}
 	if d.err == nil {
 		_, d.err = io.ReadFull(d.r, b)
@@ -183,6 +104,14 @@ func (d *wireReader) read(b []byte) {
 		return
 	}
 	d.left -= int64(len(b))
+}
+
+var errShort = errors.New("it ends early")
+
+func (d *wireReader) fail(err error) {
+	if d.err == nil {
+		d.err = err
+	}
 }
 
 func (d *wireReader) int16() int16 {
@@ -200,26 +129,56 @@ func (d *wireReader) int64() int64 {
 	return int64(binary.BigEndian.Uint64(d.buf[:8]))
 }
 
-// count reads the length of an array; null counts as empty.
-func (d *wireReader) count(most int64) int {
-	n := int64(d.int32())
+func (d *wireReader) uvarint() int64 {
+	var v uint64
+	for shift := 0; shift < 35; shift += 7 {
+		d.read(d.buf[:1])
+		v |= uint64(d.buf[0]&0x7f) << shift
+		if d.buf[0] < 0x80 {
+			return int64(v)
+		}
+	}
+	d.fail(errors.New("a length of more than 32 bits"))
+	return 0
+}
+
+// length reads that of an array or of bytes; null counts as empty.
+func (d *wireReader) length() int64 {
+	n := int64(0)
+	if d.flexible {
+		n = d.uvarint() - 1
+	} else {
+		n = int64(d.int32())
+	}
+	return max(n, 0)
+}
+
+// count reads the length of an array.
+func (d *wireReader) count(most int64) int64 {
+	n := d.length()
 	if n > most {
 		d.fail(fmt.Errorf("an array of %d elements, %d at most", n, most))
 	}
-	if d.err != nil || n < 0 {
+	if d.err != nil {
 		return 0
 	}
-	return int(n)
+	return n
 }
 
 func (d *wireReader) string() string {
-	return string(d.bytes(int64(max(d.int16(), 0))))
+	n := int64(0)
+	if d.flexible {
+		n = d.uvarint() - 1
+	} else {
+		n = int64(d.int16())
+	}
+	return string(d.bytes(max(n, 0)))
 }
 
 // bytes checks n against what is left before it allocates.
 func (d *wireReader) bytes(n int64) []byte {
 	if n > d.left {
-		d.fail(errors.New("it ends early"))
+		d.fail(errShort)
 	}
 	if d.err != nil || n == 0 {
 		return nil
@@ -229,9 +188,25 @@ func (d *wireReader) bytes(n int64) []byte {
 	return b
 }
 
+func (d *wireReader) id() (id [16]byte) {
+	d.read(id[:])
+	return id
+}
+
+// tags steps over tagged fields.
+func (d *wireReader) tags() {
+	if !d.flexible {
+		return
+	}
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		d.uvarint() // which
+		d.discard(d.uvarint())
+	}
+}
+
 func (d *wireReader) discard(n int64) {
 	if n > d.left {
-		d.fail(errors.New("it ends early"))
+		d.fail(errShort)
 	}
 	if d.err != nil || n <= 0 {
 		return
@@ -240,8 +215,8 @@ func (d *wireReader) discard(n int64) {
 	d.left -= n
 }
 
-func (d *wireReader) fail(err error) {
-	if d.err == nil {
-		d.err = err
-	}
+// end steps over the rest, so that the next response is where it should be.
+func (d *wireReader) end() error {
+	d.discard(d.left)
+	return d.err
 }

@@ -26,36 +26,51 @@ func testExchange() *exchange {
 	}
 }
 
+var testTopic = topicRef{id: [16]byte{7, 8, 9}, known: true, byID: true}
+
+// forms are the two ways to name a topic.
+func forms(t *testing.T, f func(t *testing.T, e *exchange, version int16)) {
+	t.Run("by name", func(t *testing.T) { f(t, testExchange(), fetchByName) })
+	t.Run("by id", func(t *testing.T) {
+		e := testExchange()
+		e.topic = testTopic
+		f(t, e, fetchByID)
+	})
+}
+
 // TestFetchRequest has another library read what is written here.
 func TestFetchRequest(t *testing.T) {
-	b := testExchange().encode()
-	if n := binary.BigEndian.Uint32(b); int(n) != len(b)-4 {
-		t.Fatalf("length %d of %d bytes", n, len(b)-4)
-	}
-	want := kmsg.NewPtrFetchRequest()
-	want.Version = fetchVersion
-	want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = 500, 1, 4096, 1
-	want.SessionEpoch = -1
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic = "t"
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = 3, 77, 4096
-	rt.Partitions = append(rt.Partitions, rp)
-	want.Topics = append(want.Topics, rt)
-	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID("millrace"))
-	if w := f.AppendRequest(nil, want, correlation); !bytes.Equal(b, w) {
-		t.Fatalf("got  %x\nwant %x", b, w)
-	}
+	forms(t, func(t *testing.T, e *exchange, version int16) {
+		b := e.encode()
+		if n := binary.BigEndian.Uint32(b); int(n) != len(b)-4 {
+			t.Fatalf("length %d of %d bytes", n, len(b)-4)
+		}
+		want := kmsg.NewPtrFetchRequest()
+		want.Version = version
+		want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = 500, 1, 4096, 1
+		want.SessionEpoch = -1
+		rt := kmsg.NewFetchRequestTopic()
+		rt.Topic, rt.TopicID = "t", testTopic.id
+		rp := kmsg.NewFetchRequestTopicPartition()
+		rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = 3, 77, 4096
+		rt.Partitions = append(rt.Partitions, rp)
+		want.Topics = append(want.Topics, rt)
+		f := kmsg.NewRequestFormatter(kmsg.FormatterClientID("millrace"))
+		if w := f.AppendRequest(nil, want, correlation); !bytes.Equal(b, w) {
+			t.Fatalf("got  %x\nwant %x", b, w)
+		}
+	})
 }
 
 // response is what a broker would send, by another library.
-func response(change func(*kmsg.FetchResponse)) []byte {
+func response(version int16, change func(*kmsg.FetchResponse)) []byte {
 	r := kmsg.NewPtrFetchResponse()
-	r.Version = fetchVersion
+	r.Version = version
 	rt := kmsg.NewFetchResponseTopic()
-	rt.Topic = "t"
+	rt.Topic, rt.TopicID = "t", testTopic.id
 	rp := kmsg.NewFetchResponseTopicPartition()
 	rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = 3, 100, 90, 10
+	rp.CurrentLeader.LeaderID = 1 // a tagged field, in the flexible form
 	at := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
 	at.ProducerID, at.FirstOffset = 5, 80
 	rp.AbortedTransactions = append(rp.AbortedTransactions, at)
@@ -66,41 +81,50 @@ func response(change func(*kmsg.FetchResponse)) []byte {
 		change(r)
 	}
 	b := binary.BigEndian.AppendUint32(make([]byte, 4), correlation)
+	if version >= fetchByID {
+		b = append(b, 0) // no tags in the header
+	}
 	b = r.AppendTo(b)
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	return b
 }
 
 func TestFetchResponse(t *testing.T) {
-	src := bytes.NewReader(append(response(nil), "next"...))
-	res, err := testExchange().decode(src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if src.Len() != 4 {
-		t.Fatalf("%d bytes left for the next response, want 4", src.Len())
-	}
-	p := res.Topics[0].Partitions[0]
-	if p.Partition != 3 || p.HighWatermark != 100 || p.LastStableOffset != 90 || p.LogStartOffset != 10 {
-		t.Fatalf("%+v", p)
-	}
-	want := &recordSet{raw: []byte("01234567"), size: 10, aborted: []fetch.ResponseTransaction{{ProducerID: 5, FirstOffset: 80}}}
-	if got := p.RecordSet.Records; !reflect.DeepEqual(got, want) {
-		t.Fatalf("%+v, want %+v", got, want)
-	}
+	forms(t, func(t *testing.T, e *exchange, version int16) {
+		src := bytes.NewReader(append(response(version, nil), "next"...))
+		res, err := e.decode(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if src.Len() != 4 {
+			t.Fatalf("%d bytes left for the next response, want 4", src.Len())
+		}
+		p := res.Topics[0].Partitions[0]
+		if p.Partition != 3 || p.HighWatermark != 100 || p.LastStableOffset != 90 || p.LogStartOffset != 10 {
+			t.Fatalf("%+v", p)
+		}
+		want := &recordSet{raw: []byte("01234567"), size: 10, aborted: []fetch.ResponseTransaction{{ProducerID: 5, FirstOffset: 80}}}
+		if got := p.RecordSet.Records; !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v, want %+v", got, want)
+		}
+		other := response(version, func(r *kmsg.FetchResponse) { r.Topics[0].Topic, r.Topics[0].TopicID = "u", [16]byte{1} })
+		if _, err := e.decode(bytes.NewReader(other)); err == nil || !strings.Contains(err.Error(), "not about t/3") {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestFetchResponseRefuses(t *testing.T) {
-	good := response(nil)
+	good := response(fetchByName, nil)
 	for _, tc := range []struct {
 		name string
 		raw  []byte
 		want string
 	}{
 		{"another request's", append(binary.BigEndian.AppendUint32(bytes.Clone(good[:4]), 9), good[8:]...), "request 9"},
-		{"another topic's", response(func(r *kmsg.FetchResponse) { r.Topics[0].Topic = "u" }), "not about t/3"},
-		{"another partition's", response(func(r *kmsg.FetchResponse) { r.Topics[0].Partitions[0].Partition = 4 }), "not about t/3"},
-		{"nobody's", response(func(r *kmsg.FetchResponse) { r.Topics = nil }), "not about t/3"},
+		{"another topic's", response(fetchByName, func(r *kmsg.FetchResponse) { r.Topics[0].Topic = "u" }), "not about t/3"},
+		{"another partition's", response(fetchByName, func(r *kmsg.FetchResponse) { r.Topics[0].Partitions[0].Partition = 4 }), "not about t/3"},
+		{"nobody's", response(fetchByName, func(r *kmsg.FetchResponse) { r.Topics = nil }), "not about t/3"},
 		{"cut off", good[:len(good)-3], "EOF"},
 		{"shorter than it says inside", append(binary.BigEndian.AppendUint32(nil, 60), good[4:]...), "1 elements, 0 at most"},
 		{"negative length", append(binary.BigEndian.AppendUint32(nil, 1<<31), good[4:]...), "ends early"},
@@ -112,7 +136,7 @@ func TestFetchResponseRefuses(t *testing.T) {
 		})
 	}
 	t.Run("an error for the whole", func(t *testing.T) {
-		raw := response(func(r *kmsg.FetchResponse) { r.Topics, r.ErrorCode = nil, 29 })
+		raw := response(fetchByName, func(r *kmsg.FetchResponse) { r.Topics, r.ErrorCode = nil, 29 })
 		if _, err := testExchange().decode(bytes.NewReader(raw)); !errors.Is(err, kafka.TopicAuthorizationFailed) {
 			t.Fatal(err)
 		}
@@ -130,10 +154,16 @@ func TestFetchNeedsKafka21(t *testing.T) {
 }
 
 func FuzzFetchResponse(f *testing.F) {
-	f.Add(response(nil))
-	f.Add(response(func(r *kmsg.FetchResponse) { r.Topics = nil }))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		res, err := testExchange().decode(bytes.NewReader(raw))
+	for _, version := range []int16{fetchByName, fetchByID} {
+		f.Add(version == fetchByID, response(version, nil))
+		f.Add(version == fetchByID, response(version, func(r *kmsg.FetchResponse) { r.Topics = nil }))
+	}
+	f.Fuzz(func(t *testing.T, byID bool, raw []byte) {
+		e := testExchange()
+		if byID {
+			e.topic = testTopic
+		}
+		res, err := e.decode(bytes.NewReader(raw))
 		if err != nil {
 			return
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second // generous: the machine may be busy
+	startTimeout = 2 * time.Minute // generous: the machine may be busy
 	stopTimeout  = 30 * time.Second
 	startTries   = 3 // a free port may be taken by another before Kafka binds it
 )
@@ -31,7 +31,8 @@ type Broker struct {
 // and fails it where Java or the jars are missing.
 func Start(t testing.TB) *Broker {
 	t.Helper()
-	b, err := newBroker(t, t.TempDir())
+	skipIfShort(t)
+	b, err := newBroker(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,12 +40,15 @@ func Start(t testing.TB) *Broker {
 	return b
 }
 
-// newBroker formats the storage in dir, once for each choice of ports, and starts.
-func newBroker(t testing.TB, dir string) (*Broker, error) {
+func skipIfShort(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("a real Kafka broker is not for -short")
 	}
+}
+
+// newBroker formats the storage in dir, once for each choice of ports, and starts.
+func newBroker(dir string) (*Broker, error) {
 	jars, err := findJars()
 	if err != nil {
 		return nil, err

@@ -22,11 +22,12 @@ var shared struct {
 // process, and leaves its folder behind.
 func Shared(t testing.TB) *Broker {
 	t.Helper()
+	skipIfShort(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.broker == nil && shared.err == nil {
 		if shared.dir, shared.err = os.MkdirTemp("", "millrace-kafka-"); shared.err == nil {
-			shared.broker, shared.err = newBroker(t, shared.dir)
+			shared.broker, shared.err = newBroker(shared.dir)
 		}
 	}
 	if shared.err != nil {
