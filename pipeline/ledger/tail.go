@@ -36,7 +36,7 @@ func hintedSeq(ctx context.Context, s Store, stream Stream) int64 {
 		return -1
 	}
 	var p Position
-	if json.Unmarshal(data, &p) != nil || p.Seq < 0 {
+	if json.Unmarshal(data, &p) != nil || p.Seq < 0 || p.Seq > 1<<62 {
 		return -1
 	}
 	return p.Seq
