@@ -74,6 +74,7 @@ func Open(ctx context.Context, srcs []string, opt Options) (*Listing, error) {
 	}
 	cfg := opt.Source
 	cfg.MaxBytes, cfg.S3.MaxBytes = opt.MaxArchiveBytes, opt.MaxArchiveBytes
+	cfg.HTTP.Total, cfg.S3.Total = max(cfg.HTTP.Total, archiveTime), max(cfg.S3.Total, archiveTime)
 	far, err := source.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("backfill: %w", err)

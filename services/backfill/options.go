@@ -3,6 +3,7 @@ package backfill
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/source"
 )
@@ -53,6 +54,10 @@ func (o Options) Validate() error {
 	}
 	return o.Source.Validate()
 }
+
+// archiveTime bounds the fetching of one archive, which may be far larger than a medium;
+// the least rate bounds it sooner.
+const archiveTime = 12 * time.Hour
 
 // Bounds of what one job may hold. They are those of ingest messages where both have
 // one.
