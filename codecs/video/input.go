@@ -23,6 +23,24 @@ type input struct {
 // openInput opens the source as the container says and chooses the track. Limits on
 // streams and sizes are checked before any decoder sees a byte.
 func openInput(ctx context.Context, src codecs.Source, container string, lim codecs.Limits, opt Options) (*input, error) {
+	return openWith(ctx, src, container, opt, func(in *input) error { return in.choose(lim, opt) })
+}
+
+// reopenInput opens for a track that openInput chose before. Its streams are not probed
+// again, which decodes some pictures: FFmpeg's parameters of the track are those of the
+// first time. Packets are the same, but for decoding times that the container leaves out.
+func reopenInput(ctx context.Context, src codecs.Source, container string, opt Options, track int) (*input, error) {
+	return openWith(ctx, src, container, opt, func(in *input) error {
+		if track >= in.fc.NbStreams() {
+			return errors.New("its tracks are not those of a moment ago")
+		}
+		in.stream = in.fc.Streams()[track]
+		readOnly(in.fc, track)
+		return nil
+	})
+}
+
+func openWith(ctx context.Context, src codecs.Source, container string, opt Options, choose func(*input) error) (*input, error) {
 	if !opt.allowsContainer(container) {
 		return nil, codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe, "the container %q is not switched on", container)
 	}
@@ -32,7 +50,7 @@ func openInput(ctx context.Context, src codecs.Source, container string, lim cod
 		in.close()
 		return nil, in.explain(err, container)
 	}
-	if err := in.choose(lim, opt); err != nil {
+	if err := choose(in); err != nil {
 		in.close()
 		return nil, in.explain(err, container)
 	}

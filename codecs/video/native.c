@@ -131,6 +131,20 @@ static uint8_t to_byte(int64_t v, int depth, int limited)
 	return v < 0 ? 0 : v > 255 ? 255 : v;
 }
 
+// interleave is what nearly every frame takes: three planes to packed RGB, one row. The
+// compiler makes byte shuffles of it where it may use them.
+#if defined(__x86_64__) && defined(__GLIBC__)
+__attribute__((target_clones("avx2", "default")))
+#endif
+static void interleave(uint8_t *restrict o, const uint8_t *r, const uint8_t *g, const uint8_t *b, int n)
+{
+	for (int x = 0; x < n; x++) {
+		o[3 * x] = r[x];
+		o[3 * x + 1] = g[x];
+		o[3 * x + 2] = b[x];
+	}
+}
+
 // paint_bytes is for components of 8 whole bits: GBRP, RGB24, BGR0, GRAY8, ...
 static void paint_bytes(const AVFrame *f, const AVPixFmtDescriptor *d, const target *t, int limited)
 {
@@ -148,14 +162,7 @@ static void paint_bytes(const AVFrame *f, const AVPixFmtDescriptor *d, const tar
 			dst[c] = t->c[c] + y * t->ystep;
 		}
 		if (!limited && step[0] == 1 && t->xstep == 3 && dst[1] == dst[0] + 1) {
-			// What nearly every frame takes: planes to packed, row by row.
-			const uint8_t *r = src[0], *g = src[1], *b = src[2];
-			uint8_t *restrict o = dst[0];
-			for (int x = 0; x < f->width; x++) {
-				o[3 * x] = r[x];
-				o[3 * x + 1] = g[x];
-				o[3 * x + 2] = b[x];
-			}
+			interleave(dst[0], src[0], src[1], src[2], f->width);
 			continue;
 		}
 		for (int x = 0; x < f->width; x++)

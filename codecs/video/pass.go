@@ -14,6 +14,8 @@ type pass struct {
 	dec  *decoder
 	lim  codecs.Limits
 	plan *plan // nil: send everything
+	// entries are the packets that the plan was made for.
+	entries []entry
 
 	n       int   // packets read
 	sent    int64 // packets given to the decoder
@@ -23,14 +25,6 @@ type pass struct {
 	ended   bool  // the decoder was told that nothing more comes
 
 	w, h, format, changes int
-}
-
-func openPass(in *input, p *plan, lim codecs.Limits, opt Options) (*pass, error) {
-	dec, err := openDecoder(in.stream.CodecParameters(), p != nil && len(p.maybe) > 0, lim, opt)
-	if err != nil {
-		return nil, err
-	}
-	return &pass{in: in, dec: dec, lim: lim, plan: p}, nil
 }
 
 func (p *pass) close() {
@@ -97,6 +91,9 @@ func (p *pass) feed() error {
 				return nil
 			}
 			step = p.plan.steps[p.n]
+			if p.in.pkt.Pts() != p.entries[p.n].pts {
+				p.faults++ // not the packet that was planned with
+			}
 		}
 		p.n++
 		switch step {

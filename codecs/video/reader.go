@@ -3,8 +3,8 @@ package video
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"sort"
 
 	"github.com/asticode/go-astiav"
@@ -22,10 +22,12 @@ type Reader struct {
 	lim       codecs.Limits
 	opt       Options
 
-	info  codecs.Info
-	index *index
-	whole bool // everything is decoded, and times come from the pictures
-	cut   bool // the file ends early
+	info   codecs.Info
+	index  *index
+	params *astiav.CodecParameters // of the track, as probed
+	held   owner                   // of params
+	whole  bool                    // everything is decoded, and times come from the pictures
+	cut    bool                    // the file ends early
 
 	times  codecs.Timeline
 	picks  []int
@@ -68,6 +70,13 @@ func (r *Reader) open() error {
 	defer in.close()
 	r.info = in.info(r.container)
 	if err := checkInfo(r.info, r.lim); err != nil {
+		return err
+	}
+	if r.params = astiav.AllocCodecParameters(); r.params == nil {
+		return errAlloc
+	}
+	r.held.own(r.params.Free)
+	if err := in.stream.CodecParameters().Copy(r.params); err != nil {
 		return err
 	}
 	if r.index, err = readIndex(in, r.info, r.lim); err != nil {
@@ -154,19 +163,30 @@ func (r *Reader) choose(t codecs.Timeline) error {
 func (r *Reader) start(p *plan) error {
 	r.stop()
 	r.at, r.expect = 0, 0
-	in, err := openInput(r.ctx, r.src, r.container, r.lim, r.opt)
+	in, err := r.reopen(p != nil)
 	if err != nil {
 		return err
 	}
 	if in.stream.Index() != r.info.Track || rational(in.stream.TimeBase()) != r.info.TimeBase {
 		in.close()
-		return fmt.Errorf("the medium changed while it was read")
+		return errors.New("the medium changed while it was read")
 	}
-	if r.pass, err = openPass(in, p, r.lim, r.opt); err != nil {
+	dec, err := openDecoder(r.params, p != nil && len(p.maybe) > 0, r.lim, r.opt)
+	if err != nil {
 		in.close()
 		return err
 	}
+	r.pass = &pass{in: in, dec: dec, lim: r.lim, plan: p, entries: r.index.entries}
 	return nil
+}
+
+// reopen opens the source again. Where the container holds all that packets need, and a
+// plan finds pictures by the times in them, the streams need no second probing.
+func (r *Reader) reopen(planned bool) (*input, error) {
+	if planned && slices.Contains(onByDefault, r.container) {
+		return reopenInput(r.ctx, r.src, r.container, r.opt, r.info.Track)
+	}
+	return openInput(r.ctx, r.src, r.container, r.lim, r.opt)
 }
 
 func (r *Reader) stop() {
@@ -313,6 +333,7 @@ func (r *Reader) Close() error {
 		r.conv.close()
 		r.conv = nil
 	}
+	r.held.free()
 	if r.err == nil {
 		r.err = errors.New("the video reader is closed")
 	}
