@@ -84,10 +84,14 @@ func (p *packer) begin() { p.batch = &batch{from: p.next, to: p.next, open: map[
 func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, error) {
 	var it *item
 	var done <-chan struct{}
+	var idle <-chan time.Time
+	if p.s.cfg.Idle > 0 && p.batch.from < p.batch.to {
+		idle = time.After(p.s.cfg.Idle)
+	}
 	for {
 		from := items
 		if it != nil {
-			from = nil
+			from, idle = nil, nil
 		}
 		select {
 		case next, more := <-from:
@@ -97,6 +101,11 @@ func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, er
 			it, done = next, next.done
 		case <-done:
 			return it, true, it.err
+		case <-idle:
+			idle = nil
+			if err := p.flush(ctx); err != nil {
+				return nil, false, err
+			}
 		case <-clock(p.batch.since, p.batch.age):
 			if err := p.flush(ctx); err != nil {
 				return nil, false, err

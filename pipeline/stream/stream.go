@@ -76,6 +76,9 @@ type Config struct {
 	// Window and WindowBytes bound what is taken but not yet packed.
 	Window      int   `yaml:"max_deliveries"`
 	WindowBytes int64 `yaml:"max_bytes"`
+	// Idle commits what there is when nothing has come for so long; 0 leaves that to the
+	// recipe's shard age. It makes small shards: for people who watch, not for fleets.
+	Idle time.Duration `yaml:"commit_when_idle"`
 }
 
 // DefaultConfig has the window of the design.
@@ -86,6 +89,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Window < 1:
 		return fmt.Errorf("window.max_deliveries is %d; it needs 1 or more", c.Window)
+	case c.Idle < 0:
+		return fmt.Errorf("window.commit_when_idle is %v; it needs 0 (off) or more", c.Idle)
 	case c.WindowBytes < 1<<20:
 		return fmt.Errorf("window.max_bytes is %d; it needs 1 MiB or more", c.WindowBytes)
 	}

@@ -95,6 +95,7 @@ type bench struct {
 	store  store.Store
 	mills  *mills
 	recipe *pipeline.Recipe
+	idle   time.Duration
 }
 
 func newBench(t *testing.T) *bench {
@@ -110,7 +111,7 @@ func (b *bench) run(ctx context.Context, feed func(next int64) Feed) error {
 	if err != nil {
 		return err
 	}
-	s := New(Config{Dir: b.t.TempDir(), Window: 16, WindowBytes: 1 << 20}, Parts{
+	s := New(Config{Dir: b.t.TempDir(), Window: 16, WindowBytes: 1 << 20, Idle: b.idle}, Parts{
 		Recipes: func(d string) *pipeline.Recipe {
 			if d == "d" {
 				return b.recipe
@@ -131,7 +132,7 @@ func (b *bench) check(want map[string]ledger.Status) {
 	b.t.Helper()
 	got, keys := map[string]ledger.Status{}, map[string]int{}
 	next := int64(0)
-	for item, err := range ledger.Read(b.t.Context(), LedgerStore(b.store), ledger.NamedStream("s"), 0) {
+	for item, err := range ledger.Read(b.t.Context(), store.Plain{Store: b.store}, ledger.NamedStream("s"), 0) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -279,7 +280,7 @@ func TestStops(t *testing.T) {
 		if err := b.run(t.Context(), func(int64) Feed { return feed }); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		for item, err := range ledger.Read(t.Context(), LedgerStore(b.store), ledger.NamedStream("s"), 0) {
+		for item, err := range ledger.Read(t.Context(), store.Plain{Store: b.store}, ledger.NamedStream("s"), 0) {
 			if r := item.Record; err != nil || r.To > 17 {
 				t.Errorf("%s: record %d to %d, %v", name, r.From, r.To, err)
 			}
@@ -287,16 +288,30 @@ func TestStops(t *testing.T) {
 	}
 }
 
+// With commit_when_idle, what there is is committed as soon as nothing more comes.
+func TestIdle(t *testing.T) {
+	b := newBench(t)
+	b.idle = 50 * time.Millisecond
+	b.untilThree()
+}
+
 // A batch that is small but old is committed while the stream waits for more.
 func TestAge(t *testing.T) {
 	b := newBench(t)
 	b.recipe.Outputs[0].ShardAge = 50 * time.Millisecond
+	b.untilThree()
+}
+
+// untilThree runs a stream that waits after its third job until these are committed.
+func (b *bench) untilThree() {
+	t := b.t
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := make(chan struct{})
 	go func() {
 		defer close(seen)
 		for ctx.Err() == nil {
-			for item, err := range ledger.Read(ctx, LedgerStore(b.store), ledger.NamedStream("s"), 0) {
+			for item, err := range ledger.Read(ctx, store.Plain{Store: b.store}, ledger.NamedStream("s"), 0) {
 				if err == nil && item.Record.To == 3 {
 					cancel()
 					return

@@ -26,7 +26,7 @@ type Options struct {
 // Take makes this process the stream's writer: it finds the ledger's end, or begins a
 // ledger, fences off whoever wrote before, and loads the ids that are committed.
 func Take(ctx context.Context, s store.Store, id ledger.Stream, o Options) (*ledger.Chain, *Known, error) {
-	ls := LedgerStore(s)
+	ls := store.Plain{Store: s}
 	chain, err := ledger.Open(ctx, ls, id, o.Ledger)
 	if err != nil {
 		return nil, nil, err

@@ -14,14 +14,13 @@ import (
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
-	"github.com/millrace/millrace/pipeline/stream"
 )
 
 // Records gives every record of every stream, up to a snapshot's positions, or to the
 // ends of the chains where snap is nil.
 func Records(ctx context.Context, s store.Store, snap *ledger.Snapshot) iter.Seq2[*ledger.Record, error] {
 	return func(yield func(*ledger.Record, error) bool) {
-		ls := stream.LedgerStore(s)
+		ls := store.Plain{Store: s}
 		for id, err := range ledger.Streams(ctx, ls) {
 			if err != nil {
 				yield(nil, err)
@@ -86,7 +85,7 @@ type Published struct {
 // Publish makes the next snapshot (or finds the latest, if nothing was committed since)
 // and writes the loaders' indexes for it. Doing it again writes the same.
 func Publish(ctx context.Context, s store.Store) (*Published, error) {
-	snap, err := ledger.Publish(ctx, stream.LedgerStore(s))
+	snap, err := ledger.Publish(ctx, store.Plain{Store: s})
 	if err != nil {
 		return nil, err
 	}

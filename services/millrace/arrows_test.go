@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"services/broker":   {"pipeline/queue"},
 	"services/backfill": {"pipeline", "codecs", "pipeline/source"},
 	"services/inspect":  {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
-	"services/catalog":  {"pipeline/ledger", "pipeline/shard", "pipeline/store", "pipeline/stream"},
+	"services/catalog":  {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
 	"services/worker":   {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/store"
-	"github.com/millrace/millrace/pipeline/stream"
 	"github.com/millrace/millrace/services/catalog"
 	"github.com/millrace/millrace/services/inspect"
 )
@@ -50,7 +49,7 @@ func (c verifyCmd) Run(a *app) error {
 		return err
 	}
 	defer done()
-	r, err := ledger.Verify(a.ctx, stream.LedgerStore(s), ledger.VerifyOptions{Deep: c.Deep}, nil)
+	r, err := ledger.Verify(a.ctx, store.Plain{Store: s}, ledger.VerifyOptions{Deep: c.Deep}, nil)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/millrace/millrace/pipeline/queue/kafkatest"
 	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
-	"github.com/millrace/millrace/pipeline/stream"
 	"github.com/millrace/millrace/services/catalog"
 )
 
@@ -198,7 +197,7 @@ func allOutcomes(t testing.TB, p place) []ledger.Outcome {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := ledger.Outcomes(t.Context(), stream.LedgerStore(p), r)
+		list, err := ledger.Outcomes(t.Context(), store.Plain{Store: p}, r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,15 +46,16 @@ func (c pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if up, err := readUp(c.State); err == nil && len(c.Brokers) == 0 && len(cfg.Queue.Brokers) == 0 {
+	if len(c.Brokers) == 0 && len(cfg.Queue.Brokers) == 0 {
+		up, err := awaitUp(a, c.State)
+		if err != nil {
+			return err
+		}
 		cfg.Queue.Brokers, cfg.Queue.Topic = []string{up.Broker}, up.Topic
 		cfg.Store.URL = up.Store
 	}
 	c.queueFlags.apply(&cfg)
 	set(&cfg.Store.URL, c.To)
-	if len(cfg.Queue.Brokers) == 0 {
-		return usageError{fmt.Errorf("no broker: start 'millrace up' (looked in %s), or give --brokers", c.State)}
-	}
 	jobs, err := c.jobs(a)
 	if err != nil {
 		return err

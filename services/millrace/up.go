@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/millrace/millrace/services/broker"
 	"github.com/millrace/millrace/services/settings"
@@ -49,6 +50,27 @@ func readUp(state string) (upState, error) {
 		return u, err
 	}
 	return u, json.Unmarshal(b, &u)
+}
+
+// startsWithin is how long a stack that was just started may take until it is found.
+const startsWithin = 15 * time.Second
+
+// awaitUp finds the stack that runs on a state folder, or is about to.
+func awaitUp(a *app, state string) (upState, error) {
+	for end := time.Now().Add(startsWithin); ; {
+		u, err := readUp(state)
+		if err == nil || !errors.Is(err, os.ErrNotExist) {
+			return u, err
+		}
+		if time.Now().After(end) {
+			return u, usageError{fmt.Errorf("no broker: start 'millrace up' (looked in %s for %v), or give --brokers", state, startsWithin)}
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-a.stop:
+			return u, errInterrupted
+		}
+	}
 }
 
 func (c upCmd) Run(a *app) error {
@@ -104,6 +126,9 @@ func (c upCmd) configure(cfg *settings.Config, state string) {
 		cfg.Ingest.Dataset = "default"
 	}
 	cfg.Source.AllowFiles = true
+	if cfg.Window.Idle == 0 {
+		cfg.Window.Idle = time.Second // a person is waiting
+	}
 	cfg.Metrics.Listen = c.Metrics
 }
 

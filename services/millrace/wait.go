@@ -9,7 +9,6 @@ import (
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/store"
-	"github.com/millrace/millrace/pipeline/stream"
 	"github.com/millrace/millrace/services/settings"
 )
 
@@ -57,7 +56,7 @@ type watch struct {
 }
 
 func (w *watch) look(ctx context.Context, s store.Store) error {
-	ls := stream.LedgerStore(s)
+	ls := store.Plain{Store: s}
 	for id, err := range ledger.Streams(ctx, ls) {
 		if err != nil {
 			return err
