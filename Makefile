@@ -24,8 +24,8 @@ demo: build ## Push real media through the embedded stack and show what comes ou
 	@deploy/demo.sh
 
 tools: system ## Fetch what the tests run against: Apache Kafka, versitygw, Python readers
-	@deploy/tools/kafka.sh fetch $(CACHE)
-	@deploy/tools/versitygw.sh $(CACHE)
+	@deploy/tools/kafka.sh fetch $(CACHE)/kafka
+	@deploy/tools/versitygw.sh $(CACHE)/bin
 	@testdata/readers/setup.sh $(CACHE)/readers
 
 check: system ## Formatting, vet, the arrows between packages
