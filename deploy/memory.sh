@@ -38,7 +38,7 @@ pss() { # pss PID: MiB of PID and all its children
 }
 peak() { # peak FILE...: the highest PSS seen while a backfill of these files runs
 	rm -rf "$dir/memory-out"
-	$mr backfill --quiet --recipe "$dir/memory.yaml" --to "$dir/memory-out" "$@" &
+	$mr backfill --quiet --recipe "$dir/memory.yaml" --to "$dir/memory-out" "$@" >"$dir/memory.log" &
 	local p=$! m=0 v
 	while kill -0 $p 2>/dev/null; do
 		v=$(pss $p); [ "$v" -gt "$m" ] && m=$v
