@@ -280,8 +280,8 @@ func (c backfillCmd) publish(a *app, cfg settings.Config, r *pipeline.Recipe) er
 		sent++
 	}
 	fmt.Fprintf(a.out, "published %d jobs to %s; %d could not be\n", sent, cfg.Queue.Topic, refused)
-	if c.Strict && refused > 0 {
-		return strictError{fmt.Errorf("%d jobs could not be published", refused)}
+	if refused > 0 {
+		return fmt.Errorf("%d jobs were not published; each is named above", refused)
 	}
 	return nil
 }
@@ -306,7 +306,8 @@ func encodePart(p *pipeline.Part) (message.Record, error) {
 		if err != nil {
 			return message.Record{}, err
 		}
-		p.Job.Media[i].Data, p.Job.Media[i].URI = b, ""
+		m := &p.Job.Media[i]
+		m.Data, m.URI, m.Version = b, "", ""
 	}
 	return message.Encode(p.Job)
 }

@@ -119,6 +119,14 @@ func media(t testing.TB, stills, clips int) string {
 	return dir
 }
 
+// archive packs a folder as a tar.
+func archive(t testing.TB, path, dir string) {
+	t.Helper()
+	if out, err := exec.Command("tar", "-C", dir, "-cf", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, out)
+	}
+}
+
 // recipeFile writes a recipe whose shards are small and young, so that there are many.
 func recipeFile(t testing.TB, dataset string) string {
 	t.Helper()

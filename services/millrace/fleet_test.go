@@ -33,9 +33,9 @@ func topic(t testing.TB, partitions int) (*queue.Client, queue.Config) {
 }
 
 // start runs a worker in the background; it is killed at the end of the test.
-func startWorker(t testing.TB, p place, cfg queue.Config, recipe string) *exec.Cmd {
+func startWorker(t testing.TB, p place, cfg queue.Config, recipe string, env ...string) *exec.Cmd {
 	t.Helper()
-	c := command(t, p.env, "worker", "--brokers", cfg.Brokers[0], "--topic", cfg.Topic, "--group", cfg.Topic, "--to", p.url, "--recipe", recipe)
+	c := command(t, append(env, p.env...), "worker", "--brokers", cfg.Brokers[0], "--topic", cfg.Topic, "--group", cfg.Topic, "--to", p.url, "--recipe", recipe)
 	log, err := os.Create(filepath.Join(t.TempDir(), "worker.log"))
 	if err != nil {
 		t.Fatal(err)
