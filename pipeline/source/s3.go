@@ -2,12 +2,9 @@ package source
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/s3"
 )
 
 // s3Client reads objects, each request once: Fetcher does the retrying.
@@ -28,50 +26,12 @@ type s3Client struct {
 }
 
 func newS3Client(cfg S3) (*s3Client, error) {
-	host, secure, err := cfg.host()
+	core, t, err := cfg.Client()
 	if err != nil {
-		return nil, err
-	}
-	t, err := cfg.httpTransport(secure)
-	if err != nil {
-		return nil, err
-	}
-	lookup := minio.BucketLookupAuto
-	if cfg.PathStyle {
-		lookup = minio.BucketLookupPath
-	}
-	client, err := minio.New(host, &minio.Options{
-		Creds: cfg.credentials(), Secure: secure, Region: cfg.region(), BucketLookup: lookup,
-		Transport: t, MaxRetries: 1,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("source.s3: %w", err)
-	}
-	return &s3Client{cfg: cfg, core: minio.Core{Client: client}, transport: t}, nil
-}
-
-func (c S3) httpTransport(secure bool) (*http.Transport, error) {
-	t, err := minio.DefaultTransport(secure)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("source.s3.%w", err)
 	}
 	t.ResponseHeaderTimeout = 30 * time.Second
-	if c.CACert == "" {
-		return t, nil
-	}
-	pem, err := os.ReadFile(c.CACert)
-	if err != nil {
-		return nil, fmt.Errorf("source.s3.ca_cert: %w", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("source.s3.ca_cert: %s holds no PEM certificate", c.CACert)
-	}
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	return t, nil
+	return &s3Client{cfg: cfg, core: core, transport: t}, nil
 }
 
 // check refuses what may not be asked for, and finds missing credentials before an
@@ -142,7 +102,7 @@ func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body,
 func s3Fault(err error) error {
 	var r minio.ErrorResponse
 	if !errors.As(err, &r) {
-		if errors.Is(err, errNoCredentials) {
+		if errors.Is(err, s3.ErrNoCredentials) {
 			return err
 		}
 		return httpFault(err)

@@ -3,7 +3,6 @@ package source
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -206,14 +205,4 @@ func TestNoCredentials(t *testing.T) {
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/") // no role here either
 	_, err := newFetcher(t, local(t)).Fetch(t.Context(), pipeline.Media{URI: "s3://media/a"})
 	wantPlain(t, err, "no credentials")
-	if err := os.WriteFile(none, []byte("[reader]\naws_access_key_id = a\naws_secret_access_key = b\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	v, err := S3{Profile: "reader"}.credentials().Get()
-	if err != nil || v.AccessKeyID != "a" || v.SecretAccessKey != "b" {
-		t.Errorf("from the file: %q, %v", v.AccessKeyID, err)
-	}
-	if v, err = (S3{AccessKey: "x", SecretKey: pipeline.NewSecret("y")}).credentials().Get(); err != nil || v.SecretAccessKey != "y" {
-		t.Errorf("from the settings: %q, %v", v.AccessKeyID, err)
-	}
 }

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/s3"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
@@ -45,7 +47,7 @@ func TestErrorMethods(t *testing.T) {
 }
 
 func TestSecretNeverPrints(t *testing.T) {
-	cfg := store.Config{AccessKey: "AK", SecretKey: pipeline.NewSecret("hunter2"), SessionToken: pipeline.NewSecret("hunter2token")}
+	cfg := store.Config{Access: s3.Access{AccessKey: "AK", SecretKey: pipeline.NewSecret("hunter2"), SessionToken: pipeline.NewSecret("hunter2token")}}
 	var out strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T"} {
 		fmt.Fprintf(&out, verb+" "+verb+"\n", cfg, cfg.SecretKey)
@@ -83,29 +85,29 @@ func TestConfigValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, c := range map[string]store.Config{
-		"access_key and secret_key":  {AccessKey: "a"},
-		"secret_key: one is set":     {SecretKey: pipeline.NewSecret("a")},
-		"session_token":              {SessionToken: pipeline.NewSecret("a")},
-		"anonymous":                  {Anonymous: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")},
+		"access_key and secret_key":  {Access: s3.Access{AccessKey: "a"}},
+		"secret_key: one is set":     {Access: s3.Access{SecretKey: pipeline.NewSecret("a")}},
+		"session_token":              {Access: s3.Access{SessionToken: pipeline.NewSecret("a")}},
+		"anonymous":                  {Access: s3.Access{Anonymous: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")}},
 		"part_size is 5":             {PartSize: 5},
 		"part_size is 134217728":     {PartSize: 128 << 20},
 		"parts is 17":                {Parts: 17},
-		"insecure is set without an": {Insecure: true},
-		"yet endpoint":               {Insecure: true, Endpoint: "https://h"},
-		"endpoint: want host":        {Endpoint: "http://h/path"},
-		"endpoint: want":             {Endpoint: "http://user@h"},
-		"ca_cert":                    {CACert: "/nowhere/ca.pem"},
+		"insecure is set without an": {Access: s3.Access{Insecure: true}},
+		"yet endpoint":               {Access: s3.Access{Insecure: true, Endpoint: "https://h"}},
+		"endpoint: want host":        {Access: s3.Access{Endpoint: "http://h/path"}},
+		"endpoint: want":             {Access: s3.Access{Endpoint: "http://user@h"}},
+		"ca_cert":                    {Access: s3.Access{CACert: "/nowhere/ca.pem"}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want one with %q", c, err, want)
 		}
 	}
-	for _, c := range []store.Config{{}, {Endpoint: "h:9000", Insecure: true}, {Endpoint: "http://h:9000/"}, {AccessKey: "a", SecretKey: pipeline.NewSecret("b"), SessionToken: pipeline.NewSecret("c")}, {PartSize: 16 << 20, Parts: 16}} {
+	for _, c := range []store.Config{{}, {Access: s3.Access{Endpoint: "h:9000", Insecure: true}}, {Access: s3.Access{Endpoint: "http://h:9000/"}}, {Access: s3.Access{AccessKey: "a", SecretKey: pipeline.NewSecret("b"), SessionToken: pipeline.NewSecret("c")}}, {PartSize: 16 << 20, Parts: 16}} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	_, err := store.Open(t.Context(), "s3://bucket", store.Config{Endpoint: "127.0.0.1:1", AccessKey: "a", SecretKey: pipeline.NewSecret("b"), CACert: pem})
+	_, err := store.Open(t.Context(), "s3://bucket", store.Config{Access: s3.Access{Endpoint: "127.0.0.1:1", AccessKey: "a", SecretKey: pipeline.NewSecret("b"), CACert: pem}})
 	if err == nil || !strings.Contains(err.Error(), "no PEM certificate") {
 		t.Errorf("a CA file without certificates: %v", err)
 	}
@@ -142,7 +144,7 @@ func TestOpen(t *testing.T) {
 		"s3://bucket/%zz?hunter2":       "not a URL",
 		"s3://bucket/x?a=%zz&b=hunter2": "query",
 	} {
-		_, err := store.Open(t.Context(), location, store.Config{AccessKey: "a", SecretKey: pipeline.NewSecret("b")})
+		_, err := store.Open(t.Context(), location, store.Config{Access: s3.Access{AccessKey: "a", SecretKey: pipeline.NewSecret("b")}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want one with %q", location, err, want)
 		}

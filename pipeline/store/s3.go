@@ -2,15 +2,12 @@ package store
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"net/http"
-	"os"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -47,53 +44,15 @@ func newS3(bucket, prefix string, cfg Config) (*S3, error) {
 	if err := checkBucket(bucket); err != nil {
 		return nil, err
 	}
-	host, secure, err := cfg.host()
+	core, transport, err := cfg.Client()
 	if err != nil {
 		return nil, err
 	}
-	transport, err := cfg.transport(secure)
-	if err != nil {
-		return nil, err
-	}
-	lookup := minio.BucketLookupAuto
-	if cfg.PathStyle {
-		lookup = minio.BucketLookupPath
-	}
-	client, err := minio.New(host, &minio.Options{
-		Creds: cfg.credentials(), Secure: secure, Region: cfg.region(), BucketLookup: lookup,
-		Transport: transport,
-		// One attempt: a conditional put that was repeated unseen would meet its own
-		// success as "exists", and all other retrying belongs to Retry.
-		MaxRetries: 1,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s := &S3{core: minio.Core{Client: client}, transport: transport, bucket: bucket, cfg: cfg}
+	s := &S3{core: core, transport: transport, bucket: bucket, cfg: cfg}
 	if prefix != "" {
 		s.prefix = strings.Trim(prefix, "/") + "/"
 	}
 	return s, nil
-}
-
-func (c Config) transport(secure bool) (*http.Transport, error) {
-	t, err := minio.DefaultTransport(secure)
-	if err != nil || c.CACert == "" {
-		return t, err
-	}
-	pem, err := os.ReadFile(c.CACert)
-	if err != nil {
-		return nil, fmt.Errorf("ca_cert: %w", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_cert: %s holds no PEM certificate", c.CACert)
-	}
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	return t, nil
 }
 
 // ready proves that the bucket answers.
@@ -116,7 +75,7 @@ func (s *S3) ready(ctx context.Context) error {
 	case !s.cfg.CreateBucket:
 		return errors.New("there is no such bucket: make it, correct the name, or set create_bucket")
 	}
-	err = s.core.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.cfg.region()})
+	err = s.core.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.cfg.RegionOrDefault()})
 	if code := response(err).Code; code == "BucketAlreadyOwnedByYou" {
 		return nil // somebody made it at the same moment
 	}

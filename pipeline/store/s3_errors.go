@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/millrace/millrace/pipeline/s3"
 )
 
 // s3Error gives a server's answer its kind.
@@ -66,7 +68,7 @@ func createError(ctx context.Context, key string, err error) error {
 		kind = nil // refused unread
 	case r.StatusCode >= 400 && r.StatusCode < 500 && r.StatusCode != http.StatusRequestTimeout && r.StatusCode != 499:
 		kind = s3Kind(err)
-	case errors.Is(err, errNoCredentials):
+	case errors.Is(err, s3.ErrNoCredentials):
 		kind = nil // nothing was sent
 	case r.Code == "NotImplemented":
 		kind = ErrInvalid // the server knows no conditional puts

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/s3"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
@@ -44,7 +45,7 @@ func (f *s3Fake) open(t *testing.T) *store.S3 {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	s, err := store.OpenS3(t.Context(), "bucket", "p", store.Config{Endpoint: server.URL, PathStyle: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")})
+	s, err := store.OpenS3(t.Context(), "bucket", "p", store.Config{Access: s3.Access{Endpoint: server.URL, PathStyle: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func TestS3NoCredentials(t *testing.T) {
 	}}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	cfg := store.Config{Endpoint: server.URL, PathStyle: true}
+	cfg := store.Config{Access: s3.Access{Endpoint: server.URL, PathStyle: true}}
 	if _, err := store.OpenS3(t.Context(), "bucket", "", cfg); err == nil || !strings.Contains(err.Error(), "no credentials were found") {
 		t.Errorf("got %v", err)
 	}
@@ -238,9 +239,9 @@ func TestS3NoCredentials(t *testing.T) {
 		key  string
 		want string // session token
 	}{
-		{store.Config{AccessKey: "static", SecretKey: pipeline.NewSecret("x"), SessionToken: pipeline.NewSecret("tok")}, "static", "tok"},
+		{store.Config{Access: s3.Access{AccessKey: "static", SecretKey: pipeline.NewSecret("x"), SessionToken: pipeline.NewSecret("tok")}}, "static", "tok"},
 		{store.Config{}, "fromenv", "tokenfromenv"},
-		{store.Config{Profile: "default"}, "fromfile", ""},
+		{store.Config{Access: s3.Access{Profile: "default"}}, "fromfile", ""},
 	} {
 		f.answer = func(w http.ResponseWriter, _ *http.Request) { xmlError(w, 404, "NoSuchKey") }
 		c.cfg.Endpoint, c.cfg.PathStyle = server.URL, true
@@ -272,7 +273,7 @@ func writeFile(t *testing.T, text string) string {
 func TestS3BucketMissing(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }))
 	t.Cleanup(server.Close)
-	_, err := store.OpenS3(t.Context(), "bucket", "", store.Config{Endpoint: server.URL, PathStyle: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")})
+	_, err := store.OpenS3(t.Context(), "bucket", "", store.Config{Access: s3.Access{Endpoint: server.URL, PathStyle: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")}})
 	if err == nil || !strings.Contains(err.Error(), "create_bucket") {
 		t.Errorf("got %v", err)
 	}
@@ -304,7 +305,7 @@ func TestS3CompletionReplyLost(t *testing.T) {
 		}
 		server := httptest.NewServer(f)
 		t.Cleanup(server.Close)
-		s, err := store.OpenS3(t.Context(), "bucket", "p", store.Config{Endpoint: server.URL, PathStyle: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b"), PartSize: 16 << 20})
+		s, err := store.OpenS3(t.Context(), "bucket", "p", store.Config{Access: s3.Access{Endpoint: server.URL, PathStyle: true, AccessKey: "a", SecretKey: pipeline.NewSecret("b")}, PartSize: 16 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,9 +20,10 @@ var arrows = map[string][]string{
 	"pipeline":         {"codecs", "codecs/patch"},
 	"pipeline/message": {"pipeline", "codecs"},
 	"pipeline/recipe":  {"pipeline", "codecs", "codecs/patch"},
-	"pipeline/source":  {"pipeline", "codecs"},
+	"pipeline/s3":      {"pipeline"},
+	"pipeline/source":  {"pipeline", "pipeline/s3", "codecs"},
 	"pipeline/queue":   {"pipeline", "codecs"},
-	"pipeline/store":   {"pipeline", "codecs"},
+	"pipeline/store":   {"pipeline", "pipeline/s3", "codecs"},
 	"pipeline/ledger":  {"pipeline", "codecs"},
 	"pipeline/shard":   {"pipeline", "codecs"},
 	"pipeline/mill":    {"pipeline", "codecs"},
@@ -30,7 +31,7 @@ var arrows = map[string][]string{
 
 	// Helpers of tests.
 	"pipeline/queue/kafkatest": {},
-	"pipeline/store/s3test":    {"pipeline", "pipeline/store"},
+	"pipeline/store/s3test":    {"pipeline", "pipeline/s3", "pipeline/store"},
 	"pipeline/store/storetest": {"pipeline/store"},
 
 	"services/broker":   {"pipeline/queue"},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/s3"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
@@ -42,10 +43,7 @@ func Start(t testing.TB) *Server {
 	}
 	s := &Server{Dir: t.TempDir()}
 	addr := freeAddress(t)
-	s.Config = store.Config{
-		Endpoint: "http://" + addr, Region: "us-east-1", PathStyle: true,
-		AccessKey: "tests", SecretKey: pipeline.NewSecret(rand.Text()), CreateBucket: true,
-	}
+	s.Config = store.Config{Access: s3.Access{Endpoint: "http://" + addr, Region: "us-east-1", PathStyle: true, AccessKey: "tests", SecretKey: pipeline.NewSecret(rand.Text())}, CreateBucket: true}
 	var log bytes.Buffer
 	cmd := exec.Command(binary(t), "--port", addr, "--quiet", "--keep-alive", "posix", s.Dir) //nolint:gosec // our own tool
 	cmd.Env = []string{

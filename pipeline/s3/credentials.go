@@ -1,4 +1,4 @@
-package store
+package s3
 
 import (
 	"errors"
@@ -7,18 +7,19 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-var errNoCredentials = errors.New("no credentials were found: set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in the AWS files, or run with a role; for a public bucket set anonymous")
+// ErrNoCredentials says that the chain came to its end.
+var ErrNoCredentials = errors.New("no credentials were found: set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in the AWS files, or run with a role; for a public bucket set anonymous")
 
 // credentials builds the chain: what is configured, the environment, files, roles.
-func (c Config) credentials() *credentials.Credentials {
-	if c.Anonymous {
+func (a Access) credentials() *credentials.Credentials {
+	if a.Anonymous {
 		return credentials.New(&credentials.Static{Value: credentials.Value{SignerType: credentials.SignatureAnonymous}})
 	}
-	if c.AccessKey != "" {
-		return credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())
+	if a.AccessKey != "" {
+		return credentials.NewStaticV4(a.AccessKey, a.SecretKey.Reveal(), a.SessionToken.Reveal())
 	}
-	if c.Profile != "" {
-		return credentials.New(&chain{providers: []credentials.Provider{&credentials.FileAWSCredentials{Profile: c.Profile}}})
+	if a.Profile != "" {
+		return credentials.New(&chain{providers: []credentials.Provider{&credentials.FileAWSCredentials{Profile: a.Profile}}})
 	}
 	return credentials.New(&chain{providers: []credentials.Provider{
 		&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{},
@@ -47,9 +48,9 @@ func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credential
 		}
 	}
 	if len(causes) == 0 {
-		return credentials.Value{}, errNoCredentials
+		return credentials.Value{}, ErrNoCredentials
 	}
-	return credentials.Value{}, fmt.Errorf("%w (%w)", errNoCredentials, errors.Join(causes...))
+	return credentials.Value{}, fmt.Errorf("%w (%w)", ErrNoCredentials, errors.Join(causes...))
 }
 
 // Retrieve is the older form of RetrieveWithCredContext.
