@@ -18,6 +18,7 @@ type batch struct {
 	from, to int64 // [from, to)
 	skipped  []ledger.Skip
 	outcomes []ledger.Outcome
+	text     int // about how many bytes the outcomes have
 	shards   []sealed
 	open     map[output]*openShard
 	since    time.Time // of its first delivery; zero while there is none
@@ -42,8 +43,10 @@ type sealed struct {
 }
 
 // What is finished in one batch is bounded, so that a record and the scratch disk are.
+// The ledger refuses a record that is too large, and would do so again each time.
 const (
-	maxOutcomes = 10_000
+	maxOutcomes = 10_000 // and skipped ranges: some 75 bytes each in a record of at most 1 MiB
+	maxText     = ledger.MaxTable / 4
 	maxShards   = 8
 	// idleAge is how long a batch without a single shard may wait.
 	idleAge = time.Minute
@@ -99,6 +102,7 @@ func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, er
 				return nil, false, nil
 			}
 			it, done = next, next.done
+			p.s.inHand = it
 		case <-done:
 			return it, true, it.err
 		case <-idle:
@@ -111,10 +115,6 @@ func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, er
 				return nil, false, err
 			}
 		case <-ctx.Done():
-			if it != nil {
-				<-it.done
-				it.close()
-			}
 			return nil, false, ctx.Err()
 		}
 	}
@@ -153,18 +153,20 @@ func (p *packer) add(ctx context.Context, it *item) error {
 	}
 	p.next = it.End()
 	p.batch.to = p.next
+	p.s.inHand = nil
 	return nil
 }
 
 func (p *packer) addPart(it *item, i int) error {
 	part := &it.parts[i]
-	if part.verdict.Fault != nil {
-		p.end(it, i, part, ledger.Quarantined)
-		return nil
-	}
+	// A repeat is one even if it failed: its id stays known as that of samples.
 	if of, yes := p.s.repeats(part.job); yes {
 		p.end(it, i, part, ledger.DupOf)
 		p.batch.outcomes[len(p.batch.outcomes)-1].Of = &of
+		return nil
+	}
+	if part.verdict.Fault != nil {
+		p.end(it, i, part, ledger.Quarantined)
 		return nil
 	}
 	if part.recipe == nil { // seen when it was taken, and forgotten since
@@ -222,7 +224,7 @@ func (b *batch) seal(key output) error {
 // bytes of samples is added. Shards are closed between jobs if they can be: a job that
 // straddles two would hold up the commit of the first.
 func (b *batch) full(next int64) bool {
-	if len(b.outcomes) >= maxOutcomes || len(b.shards) >= maxShards {
+	if len(b.outcomes)+len(b.skipped) >= maxOutcomes || b.text >= maxText || len(b.shards) >= maxShards {
 		return true
 	}
 	if len(b.shards) > 0 && len(b.open) == 0 {
@@ -267,6 +269,16 @@ func (b *batch) abort() {
 	}
 }
 
+// textOf is about how many bytes an outcome has in a record, not counting escapes.
+func textOf(o *ledger.Outcome) int {
+	const rest = 100 // names of fields and numbers
+	n := rest + len(o.ID) + len(o.Dataset) + len(o.Code) + len(o.Stage) + min(len(o.Detail), ledger.MaxText)
+	for _, s := range o.Sources {
+		n += rest + min(len(s.URI), ledger.MaxURI) + min(len(s.Version), ledger.MaxText) + len(s.SHA256)
+	}
+	return n
+}
+
 // end writes down how a job ended, and tells the observer.
 func (p *packer) end(it *item, i int, part *part, status ledger.Status) {
 	o := ledger.Outcome{Offset: it.Offset, Part: i, ID: part.job.ID, Dataset: part.job.Dataset, Status: status}
@@ -281,6 +293,7 @@ func (p *packer) end(it *item, i int, part *part, status ledger.Status) {
 		o.Code, o.Stage, o.Detail = f.Code, f.Stage, f.Detail
 	}
 	p.batch.outcomes = append(p.batch.outcomes, o)
+	p.batch.text += textOf(&o)
 	if status != ledger.DupOf && o.ID != "" {
 		p.s.parts.Known.add(part.job, it.Offset, status)
 	}

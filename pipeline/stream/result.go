@@ -3,11 +3,16 @@ package stream
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
+	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/shard"
 )
 
 // result holds one job's samples until it is its turn in the shard: in memory while
@@ -17,6 +22,8 @@ import (
 // It is written by one goroutine, then read by one.
 type result struct {
 	dir  string
+	job  *pipeline.Job
+	keys map[string]struct{} // of the samples, while it is written
 	mem  []byte
 	file *os.File
 	w    *bufio.Writer
@@ -27,8 +34,13 @@ type result struct {
 // against the mills.
 const inMemory = 32 << 10
 
-// Add copies a sample.
+// Add copies a sample. One that the shard would not take is the medium's fault, or that
+// of a mill that hostile bytes have taken over; it must be found out here, where it
+// costs one job, and not when others are packed beside it.
 func (r *result) Add(s *pipeline.Sample) error {
+	if err := r.check(s); err != nil {
+		return codecs.Errorf(codecs.CodeInvalid, codecs.StagePack, "sample %.60q: %w", s.Key, err)
+	}
 	parts, err := s.Encode()
 	if err != nil {
 		return err
@@ -55,6 +67,42 @@ func (r *result) Add(s *pipeline.Sample) error {
 	return nil
 }
 
+// check wants keys of this job alone, each once, and fields as every shard format has them.
+func (r *result) check(s *pipeline.Sample) error {
+	own := pipeline.SampleKey(r.job.Dataset, r.job.ID, 0, 0, codecs.Rational{})
+	if id, _, _ := strings.Cut(own, "-"); !strings.HasPrefix(s.Key, id+"-") {
+		return errors.New("its key is not of this job")
+	}
+	if _, twice := r.keys[s.Key]; twice {
+		return errors.New("its key comes twice: two pictures of one track have the same time")
+	}
+	if r.keys == nil {
+		r.keys = map[string]struct{}{}
+	}
+	r.keys[s.Key] = struct{}{}
+	return checkNames(s)
+}
+
+// checkNames asks of a sample what package shard asks of it.
+func checkNames(s *pipeline.Sample) error {
+	if err := shard.CheckKey(s.Key); err != nil {
+		return err
+	}
+	if len(s.Fields) == 0 {
+		return errors.New("it has no fields")
+	}
+	for i, f := range s.Fields {
+		if err := shard.CheckField(f.Name); err != nil {
+			return err
+		}
+		same := func(g pipeline.Field) bool { return g.Name == f.Name }
+		if len(f.Data) == 0 || slices.ContainsFunc(s.Fields[:i], same) || len(s.Key)+1+len(f.Name) > shard.MostName {
+			return fmt.Errorf("its field %q is empty, comes twice, or has too long a name", f.Name)
+		}
+	}
+	return nil
+}
+
 func (r *result) spill() error {
 	f, err := os.CreateTemp(r.dir, "result-*")
 	if err != nil {
@@ -70,7 +118,7 @@ func (r *result) spill() error {
 // Reset forgets all samples.
 func (r *result) Reset() error {
 	r.close()
-	*r = result{dir: r.dir}
+	*r = result{dir: r.dir, job: r.job}
 	return nil
 }
 

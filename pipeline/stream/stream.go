@@ -102,6 +102,7 @@ type Stream struct {
 	cfg    Config
 	parts  Parts
 	window *window
+	inHand *item // what packing holds and has not packed yet
 }
 
 // New makes a loop; Run runs it once.
@@ -123,6 +124,9 @@ func (s *Stream) Run(ctx context.Context, feed Feed) error {
 	for it := range items {
 		it.close()
 	}
+	if s.inHand != nil {
+		s.inHand.close()
+	}
 	return err
 }
 
@@ -143,8 +147,9 @@ func (s *Stream) take(ctx context.Context, g *errgroup.Group, feed Feed, items c
 		select {
 		case s.parts.Ahead <- struct{}{}:
 		case <-ctx.Done():
+			it.err = ctx.Err() // nobody has worked on it
 			close(it.done)
-			return ctx.Err()
+			return it.err
 		}
 		g.Go(func() error {
 			s.work(ctx, it)

@@ -54,16 +54,22 @@ func (j *jobs) Next(ctx context.Context) (*pipeline.Delivery, error) {
 }
 
 // mills give two samples a job after a while; a job named bad is refused, one named
-// down brings the machinery down.
+// down brings the machinery down, one named twice gives a key again, one named foreign
+// takes another job's. One named once waits for its repeat, which is refused.
 type mills struct {
-	mu  sync.Mutex
-	ran map[string]int
+	mu    sync.Mutex
+	ran   map[string]int
+	again chan struct{}
 }
 
 func (m *mills) Do(ctx context.Context, a *mill.Assignment, sink mill.Sink) (pipeline.Verdict, error) {
 	m.mu.Lock()
 	m.ran[a.Job.ID]++
+	ran := m.ran[a.Job.ID]
 	m.mu.Unlock()
+	if a.Job.Media[0].URI != "" {
+		return pipeline.Verdict{}, errors.New("a mill was told a URI, which may hold secrets")
+	}
 	select {
 	case <-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond):
 	case <-ctx.Done():
@@ -74,9 +80,22 @@ func (m *mills) Do(ctx context.Context, a *mill.Assignment, sink mill.Sink) (pip
 		return pipeline.Verdict{Fault: &pipeline.Fault{Code: string(codecs.CodeInvalid), Stage: "decode", Detail: "bad"}}, nil
 	case "down":
 		return pipeline.Verdict{}, errors.New("the machinery is down")
+	case "once":
+		if ran > 1 {
+			close(m.again)
+			return pipeline.Verdict{Fault: &pipeline.Fault{Code: string(pipeline.CodeSourceGone), Stage: "fetch", Detail: "gone"}}, nil
+		}
+		<-m.again
 	}
 	for i := range int64(2) {
-		s := &pipeline.Sample{Key: pipeline.SampleKey("d", a.Job.ID, 0, 0, codecs.NewRational(i, 1)),
+		id, at := a.Job.ID, i
+		switch {
+		case id == "twice":
+			at = 0
+		case id == "foreign" && i == 1:
+			id = "job-1"
+		}
+		s := &pipeline.Sample{Key: pipeline.SampleKey("d", id, 0, 0, codecs.NewRational(at, 1)),
 			Fields: []pipeline.Field{{Name: "json", Data: []byte("{}")}, {Name: "bin", Data: make([]byte, 30_000)}}}
 		if err := sink.Add(s); err != nil {
 			return pipeline.Verdict{}, err
@@ -99,7 +118,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, store: store.NewMemory(), mills: &mills{ran: map[string]int{}}, recipe: &pipeline.Recipe{
+	return &bench{t: t, store: store.NewMemory(), mills: &mills{ran: map[string]int{}, again: make(chan struct{})}, recipe: &pipeline.Recipe{
 		Dataset: "d", Digest: "r", Limits: codecs.DefaultLimits(),
 		Outputs: []pipeline.Output{{Format: "webdataset", ShardBytes: 300_000, ShardSamples: 1000, ShardAge: time.Minute}},
 	}}
@@ -118,7 +137,10 @@ func (b *bench) run(ctx context.Context, feed func(next int64) Feed) error {
 			}
 			return nil
 		},
-		Fetch: func(context.Context, pipeline.Media, *os.File) (*os.File, pipeline.SourceID, error) {
+		Fetch: func(_ context.Context, _ pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error) {
+			if have != nil {
+				return have, pipeline.SourceID{}, nil
+			}
 			f, err := os.Open(os.DevNull)
 			return f, pipeline.SourceID{URI: "test:"}, err
 		},
@@ -284,6 +306,83 @@ func TestStops(t *testing.T) {
 			if r := item.Record; err != nil || r.To > 17 {
 				t.Errorf("%s: record %d to %d, %v", name, r.From, r.To, err)
 			}
+		}
+	}
+}
+
+// A sample that no shard can hold costs its own job, and neither the stream nor others.
+func TestSampleRefused(t *testing.T) {
+	b := newBench(t)
+	ids := []string{"job-0", "twice", "job-2", "foreign", "job-1"}
+	id := func(o int64) string { return ids[o] }
+	if err := b.run(t.Context(), func(next int64) Feed { return &jobs{next: next, end: int64(len(ids)), id: id} }); err != nil {
+		t.Fatal(err)
+	}
+	b.check(map[string]ledger.Status{"0 job-0": ledger.OK, "1 twice": ledger.Quarantined, "2 job-2": ledger.OK, "3 foreign": ledger.Quarantined, "4 job-1": ledger.OK})
+}
+
+// A repeat that failed while the first was under way is a repeat all the same: else the
+// next one would be taken for new, and its samples be there twice.
+func TestRepeatFails(t *testing.T) {
+	b := newBench(t)
+	for end := range int64(2) {
+		if err := b.run(t.Context(), func(next int64) Feed {
+			return &jobs{next: next, end: 2 + end, id: func(int64) string { return "once" }}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.check(map[string]ledger.Status{"0 once": ledger.OK, "1 once": ledger.DupOf, "2 once": ledger.DupOf})
+}
+
+// Ranges without messages fill a record as outcomes do.
+func TestManySkips(t *testing.T) {
+	b := newBench(t)
+	id := func(int64) string { return "skip" }
+	if err := b.run(t.Context(), func(next int64) Feed { return &jobs{next: next, end: 25_000, id: id} }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withFiles gives each job two parts with a medium at hand.
+type withFiles struct {
+	jobs
+	files []*os.File
+}
+
+func (w *withFiles) Next(ctx context.Context) (*pipeline.Delivery, error) {
+	d, err := w.jobs.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.Parts = append(d.Parts, d.Parts[0])
+	d.Parts[1].Job.ID += "-second"
+	for i := range d.Parts {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return nil, err
+		}
+		w.files = append(w.files, f)
+		d.Parts[i].Files = []*os.File{f}
+	}
+	return d, nil
+}
+
+// A stream that stops closes what it took.
+func TestStopClosesFiles(t *testing.T) {
+	b := newBench(t)
+	feed := &withFiles{jobs: jobs{end: 30, id: func(o int64) string {
+		if o == 5 {
+			return "down"
+		}
+		return fmt.Sprintf("job-%d", o)
+	}}}
+	if err := b.run(t.Context(), func(int64) Feed { return feed }); err == nil {
+		t.Fatal("no error")
+	}
+	for i, f := range feed.files {
+		if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("file %d of %d is still open (%v)", i, len(feed.files), err)
 		}
 	}
 }

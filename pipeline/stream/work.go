@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
@@ -36,7 +35,7 @@ func (s *Stream) newItem(d *pipeline.Delivery) *item {
 	for i := range d.Parts {
 		p := &it.parts[i]
 		p.job, p.files = &d.Parts[i].Job, d.Parts[i].Files
-		p.result.dir = s.cfg.Dir
+		p.result.dir, p.result.job = s.cfg.Dir, p.job
 		p.verdict.Fault = faultOf(d.Parts[i].Fault)
 	}
 	return it
@@ -77,7 +76,11 @@ func (s *Stream) workPart(ctx context.Context, p *part) error {
 		return nil
 	}
 	v, err := s.parts.Mills.Do(ctx, &mill.Assignment{Job: bare(p.job), Recipe: p.recipe, Sources: p.sources, Files: p.files}, &p.result)
-	p.verdict = v
+	p.verdict, p.result.keys = v, nil
+	if f := faultOf(err); f != nil { // a sample that the result refused
+		p.verdict = pipeline.Verdict{Fault: f}
+		return p.result.Reset()
+	}
 	return err
 }
 
@@ -108,15 +111,13 @@ func (p *part) closeFiles() {
 	p.files = nil
 }
 
-// bare is the job without its inline bytes: a mill gets those as files.
+// bare is the job as a mill may know it: its media come as files, and their URIs, which
+// may be signed, stay here. What stands in a sample's description is in the sources.
 func bare(j *pipeline.Job) *pipeline.Job {
 	b := *j
-	b.Media = append([]pipeline.Media(nil), j.Media...)
-	for i := range b.Media {
-		b.Media[i].Data = nil
-		if strings.HasPrefix(b.Media[i].URI, "data:") {
-			b.Media[i].URI = ""
-		}
+	b.Media = make([]pipeline.Media, len(j.Media))
+	for i, m := range j.Media {
+		b.Media[i] = pipeline.Media{Type: m.Type, Role: m.Role}
 	}
 	return &b
 }
