@@ -1,6 +1,7 @@
 package mill
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,7 @@ func startChild(argv, env []string) (*child, error) {
 	c.cmd.Stderr = c.stderr
 	c.cmd.ExtraFiles = []*os.File{theirs}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.WaitDelay = time.Second // whoever else has its standard error may keep it
 	if err := c.cmd.Start(); err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("starting a mill: %w", err)
@@ -82,15 +84,17 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 func (c *child) do(ctx context.Context, a *Assignment, lim Limits, emit func(*pipeline.Sample) error) (pipeline.Verdict, error) {
 	defer c.killWhenDone(ctx)()
 	c.jobs++
-	p, err := json.Marshal(a)
-	if err != nil {
+	var msg bytes.Buffer
+	enc := json.NewEncoder(&msg)
+	enc.SetEscapeHTML(false) // what travels untouched stays as it was
+	if err := enc.Encode(a); err != nil {
 		return pipeline.Verdict{}, err
 	}
 	c.conn.SetDeadline(time.Now().Add(lim.Stall))
-	if err := sendJob(c.conn, p, a.Files); err != nil {
+	if err := sendJob(c.conn, msg.Bytes(), a.Files); err != nil {
 		return pipeline.Verdict{}, c.died(ctx, err)
 	}
-	left, out := lim.Wall, int64(0)
+	left, out, samples := lim.Wall, int64(0), int64(0)
 	for {
 		start, wait := time.Now(), min(lim.Stall, left)
 		c.conn.SetReadDeadline(start.Add(wait))
@@ -117,17 +121,35 @@ func (c *child) do(ctx context.Context, a *Assignment, lim Limits, emit func(*pi
 			if err := emit(&c.sample); err != nil {
 				return pipeline.Verdict{}, emitError{err}
 			}
+			samples++
 		case kindVerdict:
 			var v pipeline.Verdict
 			if err := json.Unmarshal(p, &v); err != nil {
 				return v, fault(pipeline.CodeCrash, "the mill's verdict can not be read: %v", err)
 			}
-			return v, nil
+			return v, checkVerdict(v, samples)
 		default:
 			return pipeline.Verdict{}, fault(pipeline.CodeCrash, "the mill sent a message of kind %q", k)
 		}
 	}
 }
+
+// checkVerdict refuses what no honest child says: it would stand in the ledger.
+func checkVerdict(v pipeline.Verdict, samples int64) error {
+	f := v.Fault
+	switch {
+	case f != nil && (f.Code == "" || len(f.Code)+len(f.Stage) > maxCode):
+		return fault(pipeline.CodeCrash, "the mill refused the job without a code")
+	case f == nil && v.Samples != samples:
+		return fault(pipeline.CodeCrash, "the mill says that it gave %d samples, but it gave %d", v.Samples, samples)
+	case v.Tokens < 0 || v.Frames < 0:
+		return fault(pipeline.CodeCrash, "the mill counts below zero")
+	}
+	return nil
+}
+
+// maxCode is how long a fault's code and stage may be together.
+const maxCode = 100
 
 // killWhenDone kills the child when ctx ends: nothing else stops a decoder. The
 // returned func ends the watch.
@@ -144,6 +166,8 @@ func (c *child) died(ctx context.Context, err error) error {
 	c.kill()
 	ws, _ := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
+	case errors.Is(err, errFrame), errors.Is(err, os.ErrDeadlineExceeded): // it was kill that killed it
+		return fault(pipeline.CodeCrash, "the mill did not keep to its protocol: %v", err)
 	case ws.Signaled() && ws.Signal() == syscall.SIGKILL,
 		strings.Contains(c.stderr.String(), "out of memory"):
 		return fault(pipeline.CodeOOM, "the mill was killed from outside, as the kernel does when memory runs out (%s)", c.cmd.ProcessState)

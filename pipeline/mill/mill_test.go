@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "mill" {
 		serveAsChild()
 	}
+	if len(os.Args) > 1 && os.Args[1] == "deaf" {
+		beDeaf()
+	}
 	if len(os.Args) > 1 && os.Args[1] == "parent" {
 		beParent()
 	}
@@ -300,6 +303,74 @@ func TestErrorsThatAreNotTheMediums(t *testing.T) {
 	if _, err := p.Do(t.Context(), assignment(t, "frame"), &collected{}); err != nil {
 		t.Errorf("after that: %v", err)
 	}
+}
+
+// What the caller sent comes out as it was, also where JSON has two ways to write it.
+func TestMetaUntouched(t *testing.T) {
+	for name, r := range map[string]interface {
+		Do(context.Context, *Assignment, Sink) (pipeline.Verdict, error)
+	}{"pool": testPool(t, 1, nil), "in process": NewInProcess(1, newLine)} {
+		a := assignment(t, "frame")
+		a.Job.Meta = []byte(`{"a":"<b> & c"}`)
+		var got described
+		if _, err := r.Do(t.Context(), a, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got.json, `"meta":{"a":"<b> & c"}`) {
+			t.Errorf("%s: the description is %s", name, got.json)
+		}
+	}
+}
+
+// described keeps the last sample's description.
+type described struct{ json string }
+
+func (d *described) Add(s *pipeline.Sample) error { d.json = string(s.Fields[0].Data); return nil }
+func (d *described) Reset() error                 { return nil }
+
+// A child that says what is not so is not believed.
+func TestVerdictsThatLie(t *testing.T) {
+	for _, verdict := range []string{`{"samples":1}`, `{"samples":-1}`, `{"samples":0,"frames":-1}`, `{"fault":{}}`, `{"fault":{"code":"` + strings.Repeat("x", 1000) + `"}}`} {
+		ours, theirs, err := socketPair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer theirs.Close()
+			io.ReadFull(theirs, make([]byte, headerSize))
+			writeFrame(theirs, kindVerdict, []byte(verdict))
+			io.Copy(io.Discard, theirs)
+		}()
+		c := &child{conn: ours}
+		a := &Assignment{Job: &pipeline.Job{}, Recipe: &pipeline.Recipe{}}
+		v, err := c.do(t.Context(), a, DefaultConfig(1).Limits, func(*pipeline.Sample) error { return nil })
+		if e := codecs.AsError(err); e == nil || e.Code != pipeline.CodeCrash {
+			t.Errorf("the verdict %.40s gives %+v, %v", verdict, v, err)
+		}
+		ours.Close()
+	}
+}
+
+// A child that does not listen is not said to have run out of memory when it is killed.
+func TestDeafChild(t *testing.T) {
+	p := testPool(t, 1, func(c *Config) { c.Argv[1], c.Stall = "deaf", time.Second })
+	a := assignment(t, "frame")
+	a.Job.Text = strings.Repeat("x", 4<<20) // more than a socket holds
+	if v, err := p.Do(t.Context(), a, &collected{}); err != nil || codeOf(v) != pipeline.CodeCrash {
+		t.Errorf("it gives %+v, %v", v.Fault, err)
+	}
+}
+
+func beDeaf() {
+	conn, err := Inherited()
+	if err == nil {
+		err = writeFrame(conn, kindHello)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+	time.Sleep(time.Minute)
+	os.Exit(0)
 }
 
 func TestRetirement(t *testing.T) {

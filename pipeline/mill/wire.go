@@ -104,8 +104,11 @@ func readPayload(r io.Reader, n int, buf *[]byte) ([]byte, error) {
 		m, err := io.ReadFull(r, b[len(b):len(b)+want])
 		b = b[:len(b)+m]
 		*buf = b
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
-			return nil, io.ErrUnexpectedEOF
+			return nil, err
 		}
 	}
 	return b[:n], nil
