@@ -44,7 +44,9 @@ type Worker struct {
 	writer string
 	ahead  chan struct{}
 	drain  chan struct{}
-	busy   sync.WaitGroup
+
+	mu   sync.Mutex // between the drain's beginning and a partition's
+	busy sync.WaitGroup
 }
 
 // DrainWithin is how long a worker that was told to stop may finish what it has taken.
@@ -86,7 +88,9 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	select {
 	case <-stop:
 		w.Log.Info("draining: nothing new is taken", "within", DrainWithin)
+		w.mu.Lock()
 		close(w.drain)
+		w.mu.Unlock()
 		w.wait(ctx)
 	case <-ctx.Done():
 	}
@@ -113,9 +117,25 @@ func (w *Worker) wait(ctx context.Context) {
 	}
 }
 
+// begin counts a partition as worked on, unless the drain has begun: then it is left to
+// whoever gets it next.
+func (w *Worker) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.drain:
+		return false
+	default:
+		w.busy.Add(1)
+		return true
+	}
+}
+
 // own works on one partition for one generation.
 func (w *Worker) own(ctx context.Context, a queue.Assignment) {
-	w.busy.Add(1)
+	if !w.begin() {
+		return
+	}
 	defer w.busy.Done()
 	log := w.Log.With("topic", a.Topic, "partition", a.Partition, "generation", a.Generation)
 	for {
