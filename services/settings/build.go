@@ -42,12 +42,10 @@ func (c Config) OpenMills() (Mills, error) {
 	if c.Mill.Isolation == "none" {
 		return mill.NewInProcess(c.Mill.Count, c.NewLine), nil
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program, to start mills from it: %w", err)
-	}
 	cfg := c.Mill.Config
-	cfg.Argv = []string{self, "mill"}
+	// This very program, also when another has been put in its place since: the two might
+	// not speak the same protocol.
+	cfg.Argv = []string{"/proc/self/exe", "mill"}
 	// One arena for glibc and a lazy collector keep a mill small; it has one busy thread.
 	cfg.Env = []string{"MALLOC_ARENA_MAX=2", "GOGC=50"}
 	return mill.NewPool(cfg)
@@ -132,9 +130,6 @@ func finder(byDataset map[string]*pipeline.Recipe, anyDataset bool) func(string)
 func (c Config) recipeFiles() ([]string, error) {
 	var files []string
 	for _, p := range c.Recipes {
-		if !filepath.IsAbs(p) {
-			p = filepath.Join(c.dir, p)
-		}
 		st, err := os.Stat(p)
 		if err != nil {
 			return nil, fmt.Errorf("recipes: %w", err)

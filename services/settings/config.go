@@ -25,8 +25,8 @@ type Config struct {
 	Source source.Config `yaml:"source"`
 	Mill   Mill          `yaml:"mill"`
 	Window stream.Config `yaml:"window"`
-	// Recipes are files, or folders whose *.yaml files are recipes. Relative paths are
-	// taken from the configuration file's folder.
+	// Recipes are files, or folders whose *.yaml files are recipes. Relative paths in a
+	// configuration file are taken from its folder.
 	Recipes []string `yaml:"recipes"`
 	// Scratch is the folder for spooled media, results and open shards. Empty means
 	// the system's temporary folder.
@@ -35,7 +35,6 @@ type Config struct {
 
 	// Version of the program, for samples and records. Set by the program.
 	Version string `yaml:"-"`
-	dir     string // of the file, for relative paths
 }
 
 // Store says where datasets are written.

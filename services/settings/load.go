@@ -36,7 +36,11 @@ func Load(path string, environ []string) (Config, error) {
 		if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 			return c, fmt.Errorf("configuration %s: %w", path, err)
 		}
-		c.dir = filepath.Dir(path)
+		for i, r := range c.Recipes { // those of the environment and of flags are relative to where one is
+			if !filepath.IsAbs(r) {
+				c.Recipes[i] = filepath.Join(filepath.Dir(path), r)
+			}
+		}
 	}
 	return c, c.overlay(environ)
 }

@@ -105,6 +105,23 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
+// A recipe is looked for beside the file that names it, or else where one is.
+func TestRecipePaths(t *testing.T) {
+	file := write(t, "millrace.yaml", "recipes: [in-file.yaml]")
+	beside := filepath.Join(filepath.Dir(file), "in-file.yaml")
+	c, err := Load(file, nil)
+	if err != nil || !slices.Equal(c.Recipes, []string{beside}) {
+		t.Errorf("the file's recipes are %v, want %s; %v", c.Recipes, beside, err)
+	}
+	if c, err = Load(file, []string{"MILLRACE_RECIPES=here.yaml"}); err != nil || !slices.Equal(c.Recipes, []string{"here.yaml"}) {
+		t.Errorf("the environment's recipes are %v, %v", c.Recipes, err)
+	}
+	t.Chdir(filepath.Dir(write(t, "here.yaml", "dataset: here\nkeep: jpeg\n")))
+	if find, err := c.LoadRecipes(); err != nil || find("here") == nil {
+		t.Errorf("a recipe in this folder is not found: %v", err)
+	}
+}
+
 func TestNamesAreSettings(t *testing.T) {
 	names := Names()
 	for _, want := range []string{"MILLRACE_STORE_URL", "MILLRACE_STORE_SECRET_KEY", "MILLRACE_QUEUE_SASL_PASSWORD", "MILLRACE_MILL_MAX_WALL", "MILLRACE_SOURCE_HTTP_MAX_REDIRECTS", "MILLRACE_WINDOW_MAX_BYTES"} {
