@@ -25,7 +25,12 @@ make_file() {
 }
 make_file "$dir/small-1.mp4" 1
 make_file "$dir/large-1.mp4" 105
-cp -f "$dir/small-1.mp4" "$dir/small-2.mp4"
+# Small ones by the dozen, or the run would be over before its peak was seen.
+small=() large=("$dir/large-1.mp4" "$dir/large-2.mp4")
+for i in $(seq 24); do
+	small+=("$dir/small-$i.mp4")
+	[ -e "$dir/small-$i.mp4" ] || ln "$dir/small-1.mp4" "$dir/small-$i.mp4"
+done
 [ -e "$dir/large-2.mp4" ] || ln "$dir/large-1.mp4" "$dir/large-2.mp4"
 
 pss() { # pss PID: MiB of PID and all its children
@@ -42,12 +47,12 @@ peak() { # peak FILE...: the highest PSS seen while a backfill of these files ru
 	local p=$! m=0 v
 	while kill -0 $p 2>/dev/null; do
 		v=$(pss $p); [ "$v" -gt "$m" ] && m=$v
-		sleep 0.1
+		sleep 0.05
 	done
 	wait $p
 	echo "$m"
 }
 size() { stat -c %s "$1" | awk '{printf "%.0f MB", $1/1e6}'; }
-s=$(peak "$dir/small-1.mp4" "$dir/small-2.mp4")
-l=$(peak "$dir/large-1.mp4" "$dir/large-2.mp4")
-echo "peak memory (PSS, process and two mills, 1080p): two files of $(size "$dir/small-1.mp4"): $s MiB; two files of $(size "$dir/large-1.mp4"): $l MiB; ratio $(awk -v a="$l" -v b="$s" 'BEGIN{printf "%.2f", a/b}')"
+s=$(peak "${small[@]}")
+l=$(peak "${large[@]}")
+echo "peak memory (PSS, process and two mills, 1080p): 24 files of $(size "$dir/small-1.mp4"): $s MiB; two files of $(size "$dir/large-1.mp4"): $l MiB; ratio $(awk -v a="$l" -v b="$s" 'BEGIN{printf "%.2f", a/b}')"
