@@ -169,6 +169,7 @@ func (c backfillCmd) work(a *app, cfg settings.Config, r *pipeline.Recipe) error
 	if !c.Quiet {
 		p = startProgress(a.errOut, tally, func() (int64, bool) { return f.jobs.Load() - atomic.LoadInt64(&done), f.final.Load() })
 	}
+	a.drains.Store(true)
 	err = stream.New(b.Window, stream.Parts{
 		Recipes: func(string) *pipeline.Recipe { return r }, Fetch: b.Fetch, Mills: b.Mills,
 		Chain: chain, Store: b.Store, Known: known, Tools: cfg.Tools(), Ahead: b.Ahead, Observe: tally,

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -63,8 +64,9 @@ type cli struct {
 
 // app is what every command gets.
 type app struct {
-	ctx    context.Context // ends at the second signal
+	ctx    context.Context // ends at the first signal, or, once drains is set, at the second
 	stop   <-chan struct{} // closed at the first: take nothing new, finish, commit
+	drains atomic.Bool     // set by a command that looks at stop
 	out    io.Writer
 	errOut io.Writer
 	json   bool
@@ -111,10 +113,15 @@ func newApp(c *cli, out, errOut io.Writer) (*app, func()) {
 	stop, quit := make(chan struct{}), make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	a := &app{ctx: ctx, stop: stop, out: out, errOut: errOut, json: c.JSON, config: c.Config,
+		log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))}
 	go func() {
 		select {
 		case <-signals:
 			close(stop)
+			if !a.drains.Load() {
+				cancel()
+			}
 		case <-quit:
 			return
 		}
@@ -124,8 +131,6 @@ func newApp(c *cli, out, errOut io.Writer) (*app, func()) {
 		case <-quit:
 		}
 	}()
-	a := &app{ctx: ctx, stop: stop, out: out, errOut: errOut, json: c.JSON, config: c.Config,
-		log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))}
 	return a, func() { signal.Stop(signals); close(quit); cancel() }
 }
 

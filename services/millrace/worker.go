@@ -44,6 +44,7 @@ func runWorker(a *app, cfg settings.Config) error {
 		return err
 	}
 	defer built.Close()
+	a.drains.Store(true)
 	if err := built.Run(a.ctx, a.stop); err != nil {
 		return err
 	}
