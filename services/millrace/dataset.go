@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/millrace/millrace/pipeline/ledger"
+	"github.com/millrace/millrace/pipeline/source"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/services/catalog"
 	"github.com/millrace/millrace/services/inspect"
@@ -28,6 +29,17 @@ func (s storeArg) open(a *app) (store.Store, func(), error) {
 	storeFlags{To: s.URL, Endpoint: s.Endpoint, Region: s.Region}.apply(&cfg)
 	if err := cfg.Store.Config.Validate(); err != nil {
 		return nil, nil, usageError{err}
+	}
+	path := s.URL
+	if scheme, _ := source.Scheme(s.URL); scheme == "file" {
+		if path, err = source.FilePath(s.URL); err != nil {
+			return nil, nil, usageError{err}
+		}
+	} else if scheme != "" {
+		return cfg.OpenStore(a.ctx)
+	}
+	if _, err := os.Stat(path); err != nil { // a writer would make it; what is read must be there
+		return nil, nil, faultsError{fmt.Errorf("there is no dataset: %w", err)}
 	}
 	return cfg.OpenStore(a.ctx)
 }
