@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/message"
 	"github.com/millrace/millrace/pipeline/queue"
+	"github.com/millrace/millrace/pipeline/source"
 	"github.com/millrace/millrace/services/settings"
 )
 
@@ -60,13 +61,18 @@ func (c pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Wait == 0 {
+		return c.publish(a, cfg, jobs)
+	}
+	w, done, err := startWatch(a, cfg, jobs)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := c.publish(a, cfg, jobs); err != nil {
 		return err
 	}
-	if c.Wait > 0 {
-		return waitFor(a, cfg, jobs, c.Wait)
-	}
-	return nil
+	return w.wait(a, c.Wait)
 }
 
 // jobs are what the arguments name.
@@ -116,7 +122,7 @@ func medium(s string) (pipeline.Media, error) {
 	}
 	if st.Size() > message.MaxValue {
 		abs, err := filepath.Abs(s)
-		return pipeline.Media{URI: "file://" + abs, Type: typ}, err
+		return pipeline.Media{URI: source.FileURI(abs), Type: typ}, err
 	}
 	b, err := os.ReadFile(s)
 	if len(b) == 0 && err == nil {
@@ -130,7 +136,8 @@ func readJobs(r io.Reader, dataset string) ([]*pipeline.Job, error) {
 	var jobs []*pipeline.Job
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, message.MaxValue)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
@@ -146,7 +153,10 @@ func readJobs(r io.Reader, dataset string) ([]*pipeline.Job, error) {
 			jobs = append(jobs, &parts[i].Job)
 		}
 	}
-	return jobs, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("standard input, line %d: %w", n, err)
+	}
+	return jobs, nil
 }
 
 // publish sends the jobs and waits until the broker has them all.

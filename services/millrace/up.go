@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,11 +56,15 @@ func readUp(state string) (upState, error) {
 // startsWithin is how long a stack that was just started may take until it is found.
 const startsWithin = 15 * time.Second
 
-// awaitUp finds the stack that runs on a state folder, or is about to.
+// awaitUp finds the stack that runs on a state folder, or is about to. A stack that was
+// killed leaves its file behind: what counts is that its broker answers.
 func awaitUp(a *app, state string) (upState, error) {
 	for end := time.Now().Add(startsWithin); ; {
 		u, err := readUp(state)
-		if err == nil || !errors.Is(err, os.ErrNotExist) {
+		switch {
+		case err == nil && answers(u.Broker):
+			return u, nil
+		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return u, err
 		}
 		if time.Now().After(end) {
@@ -71,6 +76,14 @@ func awaitUp(a *app, state string) (upState, error) {
 			return u, errInterrupted
 		}
 	}
+}
+
+func answers(address string) bool {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
 }
 
 func (c upCmd) Run(a *app) error {
@@ -129,7 +142,7 @@ func (c upCmd) configure(cfg *settings.Config, state string) {
 	if cfg.Window.Idle == 0 {
 		cfg.Window.Idle = time.Second // a person is waiting
 	}
-	cfg.Metrics.Listen = c.Metrics
+	set(&cfg.Metrics.Listen, c.Metrics)
 }
 
 func writeUp(state string, u upState) error {
