@@ -35,7 +35,7 @@ done
 
 pss() { # pss PID: MiB of PID and all its children
 	local n=0 v p
-	for p in "$1" $(pgrep -P "$1" || true); do
+	for p in "$1" $(cat "/proc/$1/task/"*/children 2>/dev/null || true); do
 		v=$(awk '/^Pss:/{print $2}' "/proc/$p/smaps_rollup" 2>/dev/null || true)
 		n=$((n + ${v:-0}))
 	done
