@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/message"
 	"github.com/millrace/millrace/pipeline/queue"
@@ -102,6 +103,11 @@ func (c pushCmd) jobs(a *app) ([]*pipeline.Job, error) {
 			j.Meta = json.RawMessage(c.Meta)
 		}
 		j.DeriveID()
+		if _, err := message.Encode(*j); len(m.Data) > 0 && tooLarge(err) { // as JSON its bytes are a third more
+			if j.Media[0], err = byPath(s, m.Type); err != nil {
+				return nil, err
+			}
+		}
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
@@ -121,14 +127,23 @@ func medium(s string) (pipeline.Media, error) {
 		return pipeline.Media{}, usageError{fmt.Errorf("%s is not a file; folders are for 'millrace backfill'", s)}
 	}
 	if st.Size() > message.MaxValue {
-		abs, err := filepath.Abs(s)
-		return pipeline.Media{URI: source.FileURI(abs), Type: typ}, err
+		return byPath(s, typ)
 	}
 	b, err := os.ReadFile(s)
 	if len(b) == 0 && err == nil {
 		err = fmt.Errorf("%s has no bytes", s)
 	}
 	return pipeline.Media{Data: b, Type: typ}, err
+}
+
+func byPath(file, typ string) (pipeline.Media, error) {
+	abs, err := filepath.Abs(file)
+	return pipeline.Media{URI: source.FileURI(abs), Type: typ}, err
+}
+
+func tooLarge(err error) bool {
+	e := codecs.AsError(err)
+	return e != nil && e.Code == pipeline.CodeMsgLimit
 }
 
 // readJobs reads JSON jobs, one a line, as a consumer would.

@@ -78,6 +78,24 @@ func TestLargeFile(t *testing.T) {
 	}
 }
 
+// A file that is too large with what goes with it is named by its path.
+func TestLargeFileWithText(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clip.mp4")
+	if err := os.WriteFile(path, make([]byte, 7<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := pushCmd{Dataset: "d", Text: "a caption", Sources: []string{path}}.jobs(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := jobs[0].Media[0]; m.URI != source.FileURI(path) || m.Data != nil {
+		t.Errorf("it travels as %d bytes and %q", len(m.Data), m.URI)
+	}
+	if _, err := message.Encode(*jobs[0]); err != nil {
+		t.Error(err)
+	}
+}
+
 // How an id ended before it was pushed again is not what --wait waits for.
 func TestWaitForThisTime(t *testing.T) {
 	cfg := settings.Default()
