@@ -9,9 +9,9 @@ rm -rf "$state"
 mkdir -p "$state"
 
 echo "== up: broker, store and worker in one process (log: $state/up.log)"
-$mr up --state "$state" --recipe testdata/recipes/demo.yaml >"$state/up.log" 2>&1 &
+$mr up --state "$state" --listen 127.0.0.1:0 --recipe testdata/recipes/demo.yaml >"$state/up.log" 2>&1 &
 up=$!
-trap 'kill -9 $up 2>/dev/null || true' EXIT
+trap 'kill -9 $up 2>/dev/null || true; tail -n 5 "$state/up.log" >&2' EXIT # only if it fails
 
 echo "== push: videos, images, and one file that is not what it says"
 head -c 20000 testdata/videos/demo_720p.mp4 >"$state/broken.mp4"
