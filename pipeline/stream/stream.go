@@ -44,6 +44,9 @@ type Fetch func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File,
 // Observer is told what happens, for progress bars and metrics. Calls may come from
 // several goroutines.
 type Observer interface {
+	// Sampled is called for each sample that a mill gives, at once: a sign of life. The
+	// job may still fail, or give it again.
+	Sampled()
 	// Ended is called for each job when it is packed.
 	Ended(job *pipeline.Job, status ledger.Status, v pipeline.Verdict, sourceBytes int64)
 	// Committed is called when a record is durable.

@@ -106,6 +106,7 @@ func (m *mills) Do(ctx context.Context, a *mill.Assignment, sink mill.Sink) (pip
 type quiet struct{}
 
 func (quiet) Ended(*pipeline.Job, ledger.Status, pipeline.Verdict, int64) {}
+func (quiet) Sampled()                                                    {}
 func (quiet) Committed(*ledger.Entry)                                     {}
 
 type bench struct {

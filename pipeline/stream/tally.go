@@ -32,6 +32,16 @@ type Counts struct {
 	Shards     int64 `json:"shards"`
 	ShardBytes int64 `json:"shard_bytes"`
 	Committed  int64 `json:"committed_samples"`
+
+	// Sampled is how many samples mills gave so far, those of jobs under way included.
+	Sampled int64 `json:"-"`
+}
+
+// Sampled implements Observer.
+func (t *Tally) Sampled() {
+	t.mu.Lock()
+	t.c.Sampled++
+	t.mu.Unlock()
 }
 
 // Ended implements Observer.

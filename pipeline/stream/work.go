@@ -75,13 +75,24 @@ func (s *Stream) workPart(ctx context.Context, p *part) error {
 		}
 		return nil
 	}
-	v, err := s.parts.Mills.Do(ctx, &mill.Assignment{Job: bare(p.job), Recipe: p.recipe, Sources: p.sources, Files: p.files}, &p.result)
+	v, err := s.parts.Mills.Do(ctx, &mill.Assignment{Job: bare(p.job), Recipe: p.recipe, Sources: p.sources, Files: p.files}, sampled{&p.result, s.parts.Observe})
 	p.verdict, p.result.keys = v, nil
 	if f := faultOf(err); f != nil { // a sample that the result refused
 		p.verdict = pipeline.Verdict{Fault: f}
 		return p.result.Reset()
 	}
 	return err
+}
+
+// sampled tells the observer of samples as they come out of a mill.
+type sampled struct {
+	*result
+	observe Observer
+}
+
+func (s sampled) Add(sm *pipeline.Sample) error {
+	s.observe.Sampled()
+	return s.result.Add(sm)
 }
 
 // fetch brings the job's media to local files.

@@ -91,8 +91,8 @@ func (p *progress) lines(w io.Writer) {
 func (p *progress) status() string {
 	c := p.tally.Counts()
 	seconds := time.Since(p.start).Seconds()
-	s := fmt.Sprintf("%s of media (%.1fx), %d frames, %d samples, %s in, %s out (%s/s)",
-		time.Duration(c.MediaSeconds*1e9).Round(time.Second), c.MediaSeconds/seconds, c.Frames, c.Samples,
+	s := fmt.Sprintf("%s of media (%.1fx), %d frames, %d samples (%d with those under way), %s in, %s out (%s/s)",
+		time.Duration(c.MediaSeconds*1e9).Round(time.Second), c.MediaSeconds/seconds, c.Frames, c.Samples, c.Sampled,
 		size(c.SourceBytes), size(c.ShardBytes), size(int64(float64(c.ShardBytes)/seconds)))
 	if c.Quarantined > 0 {
 		s += ", quarantined " + codeCounts(c.Codes)
