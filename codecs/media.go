@@ -10,6 +10,14 @@ type Source interface {
 	Size() int64
 }
 
+// Watched is a Source whose owner wants a sign of life: a few kilobytes can hold an hour
+// of a still screen, which takes long to decode and no reading.
+type Watched interface {
+	Source
+	// Alive is called between reads, at least once for each packet that is decoded.
+	Alive()
+}
+
 // Kind is what a media item is to the line.
 type Kind string
 

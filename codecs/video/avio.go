@@ -33,6 +33,13 @@ func newSourceIO(ctx context.Context, src codecs.Source) *sourceIO {
 	return &sourceIO{ctx: ctx, src: src, budget: 3*src.Size() + 64<<20}
 }
 
+// alive passes the sign of life on.
+func (s *sourceIO) alive() {
+	if w, ok := s.src.(codecs.Watched); ok {
+		w.Alive()
+	}
+}
+
 // read follows astiav's rules: its own EOF, never bytes together with an error, never
 // more than asked. A panic must not reach C.
 func (s *sourceIO) read(b []byte) (n int, err error) {

@@ -75,3 +75,29 @@ func damage(rnd *rand.Rand, src bytesSource) bytesSource {
 	}
 	return b
 }
+
+// watched counts signs of life between reads.
+type watched struct {
+	codecs.Source
+	alive int
+}
+
+func (w *watched) Alive() { w.alive++ }
+
+// A still screen of many packets and few bytes is alive while it is decoded.
+func TestAlive(t *testing.T) {
+	noLeaks(t)
+	w := &watched{Source: load(t, "h264_bframes.mp4")}
+	f, err := Open(t.Context(), w, MP4, codecs.Pick{Rule: codecs.PickAll}, codecs.DefaultLimits(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	frames := 0
+	for _, err = f.Next(); err == nil; _, err = f.Next() {
+		frames++
+	}
+	if frames == 0 || w.alive < 2*frames {
+		t.Errorf("%d frames came with %d signs of life; each packet of both passes should give one", frames, w.alive)
+	}
+}

@@ -176,6 +176,7 @@ func (in *input) allowed(opt Options) error {
 func (in *input) next() (skipped int, err error) {
 	for {
 		in.pkt.Unref()
+		in.io.alive()
 		if err := in.fc.ReadFrame(in.pkt); err != nil {
 			return skipped, err
 		}

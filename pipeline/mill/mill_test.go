@@ -106,6 +106,12 @@ func (f *frames) Next() (*codecs.Frame, error) {
 			f.src.ReadAt(make([]byte, 1), 0)
 			time.Sleep(10 * time.Millisecond)
 		}
+	case "busy": // decodes for longer than a stall may last, without a read
+		for range 20 {
+			f.src.(codecs.Watched).Alive()
+			time.Sleep(100 * time.Millisecond)
+		}
+		return f.frame([]byte{1, 2, 3}), nil
 	case "bad":
 		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
 	case "environment":
@@ -239,6 +245,7 @@ func TestDeaths(t *testing.T) {
 		{"frame panic", pipeline.CodeCrash, 0, 1},
 		{"frame hang", pipeline.CodeStall, 0, 1},
 		{"frame slow", pipeline.CodeTimeout, 0, 1},
+		{"busy", "", 1, 0},             // two seconds without a read, but not without life
 		{"frame crash-once", "", 1, 1}, // the second try finds another program
 	} {
 		var got, after collected

@@ -176,10 +176,13 @@ func mediaOf(a *Assignment, files []*os.File, reads *atomic.Int64) ([]pipeline.M
 type fileSource struct {
 	*os.File
 	size  int64
-	reads *atomic.Int64 // grows with every read: the child's sign of life
+	reads *atomic.Int64 // grows with every read and every packet: the child's sign of life
 }
 
 func (f fileSource) Size() int64 { return f.size }
+
+// Alive is a decoder's sign of life between reads.
+func (f fileSource) Alive() { f.reads.Add(1) }
 
 func (f fileSource) ReadAt(p []byte, off int64) (int, error) {
 	f.reads.Add(1)
