@@ -52,8 +52,12 @@ type Worker struct {
 // DrainWithin is how long a worker that was told to stop may finish what it has taken.
 const DrainWithin = 20 * time.Second
 
-// retryAfter is how long a partition rests after its stream failed.
-const retryAfter = 5 * time.Second
+// A partition rests after its stream failed, longer each time: every attempt adds a
+// fence to the ledger. One that worked for restMax begins anew.
+const (
+	restMin = 5 * time.Second
+	restMax = 5 * time.Minute
+)
 
 // New makes a worker. Run runs it once.
 func New(p Parts) (*Worker, error) {
@@ -138,10 +142,15 @@ func (w *Worker) own(ctx context.Context, a queue.Assignment) {
 	}
 	defer w.busy.Done()
 	log := w.Log.With("topic", a.Topic, "partition", a.Partition, "generation", a.Generation)
-	for {
+	for rest := restMin; ; rest = min(2*rest, restMax) {
+		start := time.Now()
 		err := w.stream(ctx, a, log)
+		if time.Since(start) > restMax {
+			rest = restMin
+		}
 		var below *queue.BelowStartError
 		var above *queue.AboveEndError
+		var other *queue.RecreatedError
 		switch {
 		case err == nil: // drained
 			return
@@ -150,13 +159,13 @@ func (w *Worker) own(ctx context.Context, a queue.Assignment) {
 		case errors.Is(err, ledger.ErrFenced):
 			log.Warn("another writer has this stream; it is left alone for this generation", "error", err)
 			return
-		case errors.As(err, &below), errors.As(err, &above):
+		case errors.As(err, &below), errors.As(err, &above), errors.As(err, &other):
 			log.Error("the stream is halted", "error", err)
 			return
 		}
-		log.Error("the stream failed and goes on from its ledger", "error", err, "after", retryAfter)
+		log.Error("the stream failed and goes on from its ledger", "error", err, "after", rest)
 		select {
-		case <-time.After(retryAfter):
+		case <-time.After(rest):
 		case <-ctx.Done():
 			return
 		case <-w.drain:
