@@ -38,7 +38,7 @@ type Mills interface {
 
 // Fetch brings a medium to a local read-only file and says what it is. have is the
 // file where the medium is at hand already, else nil. A *codecs.Error refuses the
-// medium; any other error stops the stream.
+// medium, and the id then says as much of it as is known; any other error stops the stream.
 type Fetch func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error)
 
 // Observer is told what happens, for progress bars and metrics. Calls may come from

@@ -102,13 +102,14 @@ func (s *Stream) fetch(ctx context.Context, p *part) error {
 	p.files, p.sources = files, make([]pipeline.SourceID, len(files))
 	for i, m := range p.job.Media {
 		f, id, err := s.parts.Fetch(ctx, m, files[i])
+		p.sources[i] = id // what failed is said too
 		if err != nil {
 			if e := codecs.AsError(err); e != nil && len(files) > 1 {
 				return codecs.Errorf(e.Code, e.Stage, "medium %d of %d: %s", i+1, len(files), e.Detail)
 			}
 			return err
 		}
-		files[i], p.sources[i] = f, id
+		files[i] = f
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (c Config) OpenFetch() (fetch stream.Fetch, closed func(), err error) {
 		}
 		sp, err := f.Fetch(ctx, m)
 		if err != nil {
-			return nil, pipeline.SourceID{}, err
+			return nil, pipeline.SourceID{URI: source.Redact(m.URI), Version: m.Version}, err
 		}
 		return sp.File, sp.ID, nil
 	}, func() { f.Close() }, nil

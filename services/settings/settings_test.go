@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
 )
 
 func write(t *testing.T, name, text string) string {
@@ -119,6 +122,26 @@ func TestRecipePaths(t *testing.T) {
 	t.Chdir(filepath.Dir(write(t, "here.yaml", "dataset: here\nkeep: jpeg\n")))
 	if find, err := c.LoadRecipes(); err != nil || find("here") == nil {
 		t.Errorf("a recipe in this folder is not found: %v", err)
+	}
+}
+
+// A medium that can not be fetched is named, without its secrets.
+func TestFetchNamesWhatFailed(t *testing.T) {
+	c := Default()
+	c.Scratch, c.Source.AllowFiles = t.TempDir(), true
+	fetch, done, err := c.OpenFetch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	for uri, want := range map[string]string{
+		"file:///no/such/file.mp4":                    "file:///no/such/file.mp4",
+		"http://user:hush@127.0.0.1/a.mp4?token=hush": "http://127.0.0.1/a.mp4",
+	} {
+		f, id, err := fetch(t.Context(), pipeline.Media{URI: uri}, nil)
+		if e := codecs.AsError(err); f != nil || e == nil || id.URI != want || strings.Contains(e.Error(), "hush") {
+			t.Errorf("%s: %q, %v", uri, id.URI, err)
+		}
 	}
 }
 
