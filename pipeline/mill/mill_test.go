@@ -470,3 +470,35 @@ func TestFrameOverLimit(t *testing.T) {
 		t.Error("a frame over the limit is sent")
 	}
 }
+
+// A mill that people start finds no parent, and leaves alone what descriptor 3 is.
+func TestNoParent(t *testing.T) {
+	fds := []int{-1, -1}
+	if err := syscall.Pipe(fds); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fds[0])
+	defer syscall.Close(fds[1])
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, files := range map[string][]*os.File{"nothing": nil, "a pipe": {os.NewFile(uintptr(fds[1]), "pipe")}} {
+		c := exec.Command(self, "mill")
+		c.ExtraFiles = files
+		out, err := c.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "not by people") {
+			t.Errorf("with %s at descriptor 3: %v, %s", name, err, out)
+		}
+	}
+	before, err := os.Readlink("/proc/self/fd/3")
+	if err != nil {
+		t.Skip("this process has no descriptor 3")
+	}
+	if _, err := Inherited(); err == nil {
+		t.Error("a test's descriptor 3 is taken for a parent")
+	}
+	if after, err := os.Readlink("/proc/self/fd/3"); err != nil || after != before {
+		t.Errorf("descriptor 3 was %s, and is %s now, %v", before, after, err)
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
 )
@@ -33,23 +35,23 @@ type NewLine func(*pipeline.Recipe) (*pipeline.Line, error)
 // stall limit, and seldom enough to cost nothing.
 const aliveEvery = time.Second
 
-// Inherited is the connection to the parent, which a child finds as descriptor 3.
+// errNoParent is for people who start a mill by hand.
+var errNoParent = errors.New("there is no parent at descriptor 3: millrace mill is started by a worker, not by people")
+
+// Inherited is the connection to the parent, which a child finds as descriptor 3. What
+// else may be there is left alone: it belongs to somebody.
 func Inherited() (*net.UnixConn, error) {
-	f := os.NewFile(3, "parent")
-	if f == nil {
-		return nil, errors.New("there is no parent: millrace mill is started by a worker, not by people")
+	const fd = 3
+	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_UNIX {
+		return nil, errNoParent
 	}
+	f := os.NewFile(fd, "parent")
 	defer f.Close()
 	c, err := net.FileConn(f)
 	if err != nil {
-		return nil, fmt.Errorf("there is no parent at descriptor 3: millrace mill is started by a worker, not by people: %w", err)
+		return nil, fmt.Errorf("the parent's socket: %w", err)
 	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		c.Close()
-		return nil, errors.New("descriptor 3 is no Unix socket: millrace mill is started by a worker, not by people")
-	}
-	return u, nil
+	return c.(*net.UnixConn), nil
 }
 
 // Serve is a child's life: it takes jobs from conn until the parent closes it, then
