@@ -473,17 +473,17 @@ func TestFrameOverLimit(t *testing.T) {
 
 // A mill that people start finds no parent, and leaves alone what descriptor 3 is.
 func TestNoParent(t *testing.T) {
-	fds := []int{-1, -1}
-	if err := syscall.Pipe(fds); err != nil {
+	r, w, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Close(fds[0])
-	defer syscall.Close(fds[1])
+	defer r.Close()
+	defer w.Close()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, files := range map[string][]*os.File{"nothing": nil, "a pipe": {os.NewFile(uintptr(fds[1]), "pipe")}} {
+	for name, files := range map[string][]*os.File{"nothing": nil, "a pipe": {w}} {
 		c := exec.Command(self, "mill")
 		c.ExtraFiles = files
 		out, err := c.CombinedOutput()
