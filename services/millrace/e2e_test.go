@@ -30,6 +30,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "millrace")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
@@ -38,12 +39,13 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// built is the folder of the program, once there is one.
+var built string
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	kafkatest.StopShared()
-	if p, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(p))
-	}
+	os.RemoveAll(built)
 	os.Exit(code)
 }
 
