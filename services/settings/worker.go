@@ -69,7 +69,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, er
 		return w, err
 	}
 	if c.Metrics.Listen != "" {
-		stop, err := worker.Serve(c.Metrics.Listen, w.Tally, log)
+		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, log)
 		if err != nil {
 			return w, err
 		}

@@ -16,11 +16,12 @@ import (
 	"github.com/millrace/millrace/pipeline/stream"
 )
 
-// Serve gives /metrics (Prometheus) and /healthz at an address until stop is called.
-func Serve(listen string, t *stream.Tally, log *slog.Logger) (stop func(), err error) {
+// Serve gives /metrics (Prometheus) and /healthz at an address until stop is called. addr
+// is where it listens, for a port of 0.
+func Serve(listen string, t *stream.Tally, log *slog.Logger) (addr string, stop func(), err error) {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
-		return nil, fmt.Errorf("metrics.listen: %w", err)
+		return "", nil, fmt.Errorf("metrics.listen: %w", err)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(tallied{t}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -36,7 +37,7 @@ func Serve(listen string, t *stream.Tally, log *slog.Logger) (stop func(), err e
 		}
 	}()
 	log.Info("metrics", "address", l.Addr())
-	return func() {
+	return l.Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		if s.Shutdown(ctx) != nil {
