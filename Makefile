@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO := go
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: help build demo test check tools system bench clean
+.PHONY: help build demo test check tools system bench image clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -37,6 +37,9 @@ test: build tools check ## Everything: units, properties, goldens, real Kafka, r
 
 bench: build ## Throughput and memory beside ffmpeg on the same cores
 	@deploy/bench.sh
+
+image: ## Build the container image, millrace:local
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t millrace:local .
 
 clean: ## Remove what was built; .cache stays
 	rm -rf bin build .millrace
