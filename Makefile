@@ -11,7 +11,7 @@ export GOFLAGS ?= -buildvcs=false
 .PHONY: help build demo test check tools system bench image clean
 
 help: ## Say what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 system: ## Install the Debian packages that building and testing need (root; nothing if all are there)
 	@deploy/tools/apt.sh
