@@ -1,0 +1,104 @@
+package mill
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// script is a decoder of a small language, one word a line: a number makes that many
+// frames, other words misbehave.
+type script struct{}
+
+func (script) Sniff(head []byte) (string, bool) { return "script", bytes.HasPrefix(head, []byte("#")) }
+
+func (script) Open(_ context.Context, src codecs.Source, _ string, _ *pipeline.Recipe) (codecs.Frames, error) {
+	b := make([]byte, src.Size())
+	if _, err := src.ReadAt(b, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return &frames{src: src, words: strings.Fields(string(b))[1:]}, nil
+}
+
+type frames struct {
+	src   codecs.Source
+	words []string
+	n     int64
+}
+
+func (f *frames) Info() codecs.Info { return codecs.Info{Kind: codecs.KindVideo} }
+func (f *frames) Close() error      { return nil }
+
+func (f *frames) Next() (*codecs.Frame, error) {
+	if len(f.words) == 0 {
+		return nil, io.EOF
+	}
+	w := f.words[0]
+	f.words = f.words[1:]
+	switch w {
+	case "crash":
+		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	case "crash-once":
+		file := f.src.(fileSource).File
+		if _, err := file.WriteAt([]byte("# frame           "), 0); err != nil {
+			panic(err)
+		}
+		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	case "killed":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case "leave":
+		os.Exit(0)
+	case "panic":
+		panic("the decoder is upset")
+	case "hang":
+		select {}
+	case "slow": // reads for ever, so it does not stall
+		for {
+			f.src.ReadAt(make([]byte, 1), 0)
+			time.Sleep(10 * time.Millisecond)
+		}
+	case "busy": // decodes for longer than a stall may last, without a read
+		for range 20 {
+			f.src.(codecs.Watched).Alive()
+			time.Sleep(100 * time.Millisecond)
+		}
+		return f.frame([]byte{1, 2, 3}), nil
+	case "bad":
+		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
+	case "environment":
+		f.words = nil
+		return f.frame([]byte(strings.Join(append(openFiles(), os.Environ()...), "\n"))), nil
+	case "frame":
+		return f.frame([]byte{byte(f.n), 1, 2}), nil
+	}
+	return nil, fmt.Errorf("unknown word %q", w)
+}
+
+func (f *frames) frame(pix []byte) *codecs.Frame {
+	f.n++
+	return &codecs.Frame{Pixels: codecs.Pixels{Width: 1, Height: 1, Pix: pix}, Index: f.n - 1, PTS: codecs.NewRational(f.n-1, 25)}
+}
+
+// openFiles says what this process's descriptors are.
+func openFiles() []string {
+	var open []string
+	names, _ := filepath.Glob("/proc/self/fd/*")
+	for _, n := range names {
+		if to, err := os.Readlink(n); err == nil {
+			open = append(open, to)
+		}
+	}
+	return open
+}
