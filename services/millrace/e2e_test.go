@@ -65,6 +65,29 @@ func command(t testing.TB, env []string, args ...string) *exec.Cmd {
 	return c
 }
 
+// background starts c. It is killed at the end of the test, and what it said is shown if
+// that failed.
+func background(t testing.TB, c *exec.Cmd) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stdout, c.Stderr = log, log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+		log.Close()
+		if t.Failed() {
+			b, _ := os.ReadFile(log.Name())
+			t.Logf("%s (process %d) said:\n%s", c.Args[1], c.Process.Pid, b)
+		}
+	})
+}
+
 // output runs the binary to its end and returns what it printed.
 func output(t testing.TB, want int, env []string, args ...string) string {
 	t.Helper()

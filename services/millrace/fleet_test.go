@@ -32,33 +32,17 @@ func topic(t testing.TB, partitions int) (*queue.Client, queue.Config) {
 	return c, cfg
 }
 
-// start runs a worker in the background; it is killed at the end of the test.
+// startWorker runs a worker in the background.
 func startWorker(t testing.TB, p place, cfg queue.Config, recipe string, env ...string) *exec.Cmd {
 	t.Helper()
 	c := command(t, append(env, p.env...), "worker", "--brokers", cfg.Brokers[0], "--topic", cfg.Topic, "--group", cfg.Topic, "--to", p.url, "--recipe", recipe)
-	log, err := os.Create(filepath.Join(t.TempDir(), "worker.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Stdout, c.Stderr = log, log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Process.Kill()
-		c.Wait()
-		log.Close()
-		if t.Failed() {
-			b, _ := os.ReadFile(log.Name())
-			t.Logf("worker %d said:\n%s", c.Process.Pid, b)
-		}
-	})
+	background(t, c)
 	return c
 }
 
 // Messages of every form go through a real Kafka and three workers of which one is killed
-// and one is drained in the middle of the work: every offset ends once, every sample is
-// there once, and Kafka's committed offsets are not asked.
+// and one is drained in the middle of the work: every offset ends once, and every sample
+// is there once.
 func TestFleet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a real Kafka; not with -short")

@@ -12,28 +12,12 @@ import (
 	"github.com/millrace/millrace/pipeline/store"
 )
 
-// up starts the embedded stack on a state folder and waits until it is found.
+// up starts the embedded stack on a state folder, in the background.
 func up(t testing.TB, state string) *exec.Cmd {
 	t.Helper()
 	os.Remove(upFile(state))
 	c := command(t, nil, "up", "--state", state, "--listen", "127.0.0.1:0", "--recipe", "../../testdata/recipes/demo.yaml")
-	log, err := os.OpenFile(filepath.Join(t.TempDir(), "up.log"), os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Stdout, c.Stderr = log, log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Process.Kill()
-		c.Wait()
-		log.Close()
-		if t.Failed() {
-			b, _ := os.ReadFile(log.Name())
-			t.Logf("up said:\n%s", b)
-		}
-	})
+	background(t, c)
 	return c
 }
 
