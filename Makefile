@@ -15,6 +15,7 @@ help: ## Say what there is to make
 
 system: ## Install the Debian packages that building and testing need (root; nothing if all are there)
 	@deploy/tools/apt.sh
+	@command -v $(GO) >/dev/null || { echo 'make: Go is not installed, or not on PATH: get 1.26 or newer from https://go.dev/dl'; exit 1; }
 
 build: system ## Build bin/millrace
 	@mkdir -p bin
