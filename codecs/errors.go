@@ -14,6 +14,7 @@ const (
 	CodeInvalid       Code = "decode.invalid"     // the bytes are not what they claim
 	CodeTruncated     Code = "decode.truncated"   // the bytes end early
 	CodeNoVideo       Code = "decode.no-video"    // no video or image track (cover art does not count)
+	CodeNoAudio       Code = "decode.no-audio"    // no audio track that the recipe takes
 	CodeNoFrames      Code = "decode.no-frames"   // a track, but not one frame came out
 	CodeEncrypted     Code = "decode.encrypted"   // protected content
 	CodeUnsupported   Code = "decode.unsupported" // valid, but this build can not decode it

@@ -25,6 +25,7 @@ type Kind string
 const (
 	KindVideo Kind = "video"
 	KindImage Kind = "image"
+	KindAudio Kind = "audio"
 )
 
 // Pixels is an 8-bit RGB picture: Height x Width x 3 bytes, channel innermost,
@@ -66,6 +67,13 @@ type Info struct {
 	Duration  Rational `json:"duration,omitzero"` // seconds; zero where unknown
 	Frames    int64    `json:"frames,omitempty"`  // 0 where unknown
 	Colour    Colour   `json:"colour"`
+
+	// Of sound only.
+	SampleRate int    `json:"sample_rate,omitempty"` // as coded, Hz
+	Channels   int    `json:"channels,omitempty"`    // as coded
+	Language   string `json:"language,omitempty"`    // ISO 639-2, where the container says it
+	// Start is the presentation time of the track's first sample of sound, in seconds.
+	Start Rational `json:"start,omitzero"`
 }
 
 // Frame is one picked picture.
@@ -94,13 +102,45 @@ func (f *Frame) Clone() *Frame {
 	return &c
 }
 
+// Moment is a frame's place and time in its track.
+type Moment struct {
+	Index int64    `json:"index"`
+	PTS   Rational `json:"pts"`
+}
+
 // Frames gives a medium's picked frames in presentation order.
 type Frames interface {
 	// Info describes the track. Valid from the start.
 	Info() Info
+	// Picks lists the frames that Next gives in all, in order. It is known from the
+	// start; where a video turns out to be damaged, a call of Next may change what is
+	// still to come. The slice is the caller's.
+	Picks() []Moment
 	// Next returns the next picked frame, or io.EOF after the last. Other errors
 	// are of type *[Error] and final.
 	Next() (*Frame, error)
+	// Close frees all foreign memory. It may be called twice.
+	Close() error
+}
+
+// Sound is a stretch of one track, mixed to one channel.
+type Sound struct {
+	Rate    int       // samples a second
+	PTS     Rational  // of the first sample: seconds on the medium's clock, which its video shares
+	Samples []float32 // -1..1
+}
+
+// Sounds gives stretches of a medium's sound.
+type Sounds interface {
+	// Info describes the track. Valid from the start.
+	Info() Info
+	// Span gives the sound that is heard from from up to to, in seconds on the medium's
+	// clock; from must not descend from call to call. Where the track has nothing
+	// between its first sample and its last it is silent. The result is shorter at the
+	// track's ends, and io.EOF where the track has nothing there or later. It is owned
+	// by the reader and valid until the next call. Other errors are of type *[Error], or
+	// the source's own, and final.
+	Span(from, to Rational) (*Sound, error)
 	// Close frees all foreign memory. It may be called twice.
 	Close() error
 }

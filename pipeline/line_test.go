@@ -47,6 +47,15 @@ func (p *painting) Info() codecs.Info {
 	return codecs.Info{Kind: codecs.KindVideo, Container: p.container, Codec: "paint", Duration: codecs.NewRational(3, 2)}
 }
 func (p *painting) Close() error { *p.p.closed++; return nil }
+func (p *painting) Picks() []codecs.Moment {
+	var l []codecs.Moment
+	for i, w := range p.words {
+		if w != "cut" {
+			l = append(l, codecs.Moment{Index: int64(i), PTS: codecs.NewRational(int64(i), 2)})
+		}
+	}
+	return l
+}
 func (p *painting) Next() (*codecs.Frame, error) {
 	if len(p.words) == 0 {
 		return nil, io.EOF

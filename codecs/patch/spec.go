@@ -9,6 +9,8 @@ type Spec struct {
 	Name string `yaml:"name" json:"name"`
 	// Layout is one of [Layouts].
 	Layout string `yaml:"layout" json:"layout"`
+	// Media is what it is cut from: "" (whatever the layout takes), "image" or "video".
+	Media string `yaml:"media,omitempty" json:"media,omitempty"`
 	// Patch is the patch's side in pixels.
 	Patch int `yaml:"patch,omitempty" json:"patch,omitempty"`
 	// Resize, vit and videomae: "square" squashes to Size x Size; "shortest_edge"

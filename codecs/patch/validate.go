@@ -81,6 +81,9 @@ func (s Spec) checkWords(l layout) error {
 	if slices.Contains(l.fields, "resize") && s.Resize != "square" && s.Resize != "shortest_edge" {
 		return fmt.Errorf("resize: %q is not known; write square or shortest_edge", s.Resize)
 	}
+	if s.Media != "" && s.Media != "image" && s.Media != "video" {
+		return fmt.Errorf("media: %q is not known; write image or video, or leave it out", s.Media)
+	}
 	if s.Filter.support() == 0 {
 		return fmt.Errorf("filter: %q is not known; write one of %v", s.Filter, Filters())
 	}

@@ -56,6 +56,8 @@ func openGIF(m *media, opt Options, l codecs.Limits) (header, decoder, error) {
 	return g.header, d, nil
 }
 
+func (d *gifAnimation) moments() []codecs.Moment { return d.shows.moments(d.picked) }
+
 func (d *gifAnimation) next() (picture, error) {
 	if len(d.picked) == 0 {
 		return picture{}, io.EOF

@@ -96,7 +96,7 @@ func Open(ctx context.Context, src codecs.Source, container string, opt Options,
 		return nil, m.fault(codecs.StageProbe, err)
 	}
 	background, _ := parseColour(opt.Background) // validated above
-	return &reader{ctx: ctx, media: m, info: h.info(), decoder: d, opt: opt, limits: limits,
+	return &reader{ctx: ctx, media: m, info: h.info(), picks: d.moments(), decoder: d, opt: opt, limits: limits,
 		orientation: h.orientation, background: background}, nil
 }
 

@@ -3,6 +3,7 @@ package still
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/millrace/millrace/codecs"
 )
@@ -20,6 +21,8 @@ type picture struct {
 
 // decoder gives a file's pictures in order, then io.EOF. close may be called twice.
 type decoder interface {
+	// moments are those of all pictures that next gives; asked before the first.
+	moments() []codecs.Moment
 	next() (picture, error)
 	close()
 }
@@ -28,6 +31,8 @@ type decoder interface {
 type still struct{ decode func() (picture, error) }
 
 func once(decode func() (picture, error)) decoder { return &still{decode} }
+
+func (s *still) moments() []codecs.Moment { return []codecs.Moment{{PTS: codecs.NewRational(0, 1)}} }
 
 func (s *still) next() (picture, error) {
 	if s.decode == nil {
@@ -47,6 +52,7 @@ type reader struct {
 	ctx         context.Context
 	media       *media
 	info        codecs.Info
+	picks       []codecs.Moment
 	decoder     decoder
 	opt         Options
 	limits      codecs.Limits
@@ -60,6 +66,9 @@ type reader struct {
 
 // Info describes the picture as it is in the file.
 func (r *reader) Info() codecs.Info { return r.info }
+
+// Picks lists the pictures that are picked.
+func (r *reader) Picks() []codecs.Moment { return slices.Clone(r.picks) }
 
 // Next decodes the next picked picture, or returns io.EOF.
 func (r *reader) Next() (*codecs.Frame, error) {

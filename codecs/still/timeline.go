@@ -50,6 +50,16 @@ func (t times) at(i int) (pts, duration codecs.Rational) {
 	return codecs.NewRational(t.start[i], t.ticks), codecs.NewRational(next-t.start[i], t.ticks)
 }
 
+// moments are those of the picked frames.
+func (t times) moments(picked []int) []codecs.Moment {
+	l := make([]codecs.Moment, len(picked))
+	for i, n := range picked {
+		pts, _ := t.at(n)
+		l[i] = codecs.Moment{Index: int64(n), PTS: pts}
+	}
+	return l
+}
+
 // shown is the frame on screen at a time in seconds: the last that began by then, or
 // -1 before the first.
 func (t times) shown(at codecs.Rational) int {

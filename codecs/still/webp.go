@@ -68,6 +68,8 @@ type webpAnimation struct {
 	c      *C.still_webp
 }
 
+func (w *webpAnimation) moments() []codecs.Moment { return w.shows.moments(w.picked) }
+
 func (w *webpAnimation) next() (picture, error) {
 	if len(w.picked) == 0 {
 		return picture{}, io.EOF

@@ -199,6 +199,15 @@ func (r *Reader) stop() {
 // Info implements [codecs.Frames]. Frames and Duration are what the track really has.
 func (r *Reader) Info() codecs.Info { return r.info }
 
+// Picks implements [codecs.Frames].
+func (r *Reader) Picks() []codecs.Moment {
+	l := make([]codecs.Moment, len(r.picks))
+	for i, n := range r.picks {
+		l[i] = codecs.Moment{Index: int64(n), PTS: seconds(r.times.Frames[n].PTS, r.times.Base)}
+	}
+	return l
+}
+
 // Next implements [codecs.Frames]. The frames of a file that ends early come first,
 // then the error [codecs.CodeTruncated] instead of io.EOF.
 func (r *Reader) Next() (*codecs.Frame, error) {

@@ -37,6 +37,13 @@ type frames struct {
 
 func (f *frames) Info() codecs.Info { return codecs.Info{Kind: codecs.KindVideo} }
 func (f *frames) Close() error      { return nil }
+func (f *frames) Picks() []codecs.Moment {
+	l := make([]codecs.Moment, len(f.words))
+	for i := range l {
+		l[i] = codecs.Moment{Index: int64(i)}
+	}
+	return l
+}
 
 func (f *frames) Next() (*codecs.Frame, error) {
 	if len(f.words) == 0 {

@@ -95,6 +95,7 @@ func (d *decoder) specFields(s *patch.Spec) []field {
 		{"preset", func(*node, string) error { return nil }},
 		{"name", d.text(&s.Name, 64)},
 		{"layout", word(d, &s.Layout, patch.Layouts()...)},
+		{"media", word(d, &s.Media, "image", "video")},
 		{"patch", whole(d, &s.Patch, 1, 256)},
 		{"resize", word(d, &s.Resize, "square", "shortest_edge")},
 		{"size", whole(d, &s.Size, 1, 16384)},
