@@ -2,7 +2,6 @@ package shard
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,10 +63,7 @@ func WriteWids(w io.Writer, name string, shards []Info) error {
 	if err := checkURLs(urls); err != nil {
 		return fmt.Errorf("write a wids index: %w", err)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", " ")
-	return enc.Encode(doc)
+	return writeJSON(w, doc)
 }
 
 // checkURLs refuses what loaders take for something else. Both libraries put a URL

@@ -3,43 +3,75 @@ package shard
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/millrace/millrace/pipeline"
 )
 
-// WebDataset is the format of tar files in which neighbours with one name, up to its
-// first dot, are one sample.
-const WebDataset = "webdataset"
+// The formats.
+const (
+	// WebDataset is the format of tar files in which neighbours with one name, up to its
+	// first dot, are one sample.
+	WebDataset = "webdataset"
+	// MDS is MosaicML Streaming's format.
+	MDS = "mds"
+	// Parquet is Apache Parquet with the conventions of Hugging Face datasets.
+	Parquet = "parquet"
+)
+
+// Zstd is the compression that MDS and parquet have.
+const Zstd = "zstd"
 
 // Formats lists the formats that this build writes and reads.
-func Formats() []string { return []string{WebDataset} }
+func Formats() []string { return []string{WebDataset, MDS, Parquet} }
 
-// Ext is the ending of a format's file names, as in ".tar".
-func Ext(format string) (string, error) {
-	l, err := layoutOf(format)
+// Ext is the ending of a format's file names, as in ".tar" or ".mds.zstd".
+func Ext(format, compression string) (string, error) {
+	l, err := layoutOf(format, Options{Compression: compression})
 	if err != nil {
 		return "", err
 	}
 	return l.ext(), nil
 }
 
-// layout is one shard format. Its methods keep no state: what a format must know at
-// the end (MDS' table of offsets, parquet's footer) follows from the entries.
+// Shape says which shard of a format a sample may be in: with samples of an equal
+// shape. Formats that take samples of all sorts give "".
+func Shape(format string, s *pipeline.Sample) (string, error) {
+	l, err := layoutOf(format, Options{})
+	if err != nil {
+		return "", err
+	}
+	return l.shape(s), nil
+}
+
+// layout is one shard in one format.
 type layout interface {
 	ext() string
-	// check refuses a sample that the format can not hold, before a byte is written.
-	check(s *pipeline.Sample) error
-	// put writes one checked sample, which begins at offset at of the file. It names
-	// where the sample's fields are.
+	shape(s *pipeline.Sample) string
+	// check refuses a sample that the shard can not hold, before a byte is written
+	// behind the at bytes and n samples that are there.
+	check(s *pipeline.Sample, at int64, n int) error
+	// put spools one checked sample, which begins at offset at. It names where the
+	// sample's fields are.
 	put(w io.Writer, at int64, s *pipeline.Sample) (Entry, error)
-	// end writes what follows the last sample.
-	end(w io.Writer, entries []Entry) error
+	// finish makes the at spooled bytes a file of the format: f, or one that create
+	// makes. It moves the entries to where the reader will find them.
+	finish(f *os.File, at int64, entries []Entry, create func() (*os.File, error)) (*os.File, error)
+	sidecars(entries []Entry) []Sidecar
 	open(r io.ReaderAt, size int64, lim Limits) (Reader, error)
 }
 
-func layoutOf(format string) (layout, error) {
-	if format == WebDataset {
+func layoutOf(format string, o Options) (layout, error) {
+	if o.Compression != "" && o.Compression != Zstd || o.Compression != "" && format == WebDataset {
+		return nil, fmt.Errorf("shard format %s has no compression %q", format, o.Compression)
+	}
+	switch format {
+	case WebDataset:
 		return tarLayout{}, nil
+	case MDS:
+		return &mdsLayout{zstd: o.Compression == Zstd}, nil
+	case Parquet:
+		return newParquetLayout(o), nil
 	}
 	return nil, fmt.Errorf("shard format %q is not one of %v", format, Formats())
 }
@@ -47,14 +79,18 @@ func layoutOf(format string) (layout, error) {
 // Entry is one sample's place in a shard.
 type Entry struct {
 	Key string `json:"key"`
-	// Offset and Length are the sample's bytes in the file, headers and padding
-	// included; consecutive samples touch.
+	// Offset and Length are the sample's bytes in the file (in a compressed file, in
+	// what it holds), headers and padding included; consecutive samples touch. Parquet
+	// keeps columns together, not samples: there Offset is 0, and Length what the fields
+	// have.
 	Offset int64        `json:"offset"`
 	Length int64        `json:"length"`
 	Fields []FieldEntry `json:"fields"`
 }
 
-// FieldEntry is one field's place in a shard: Size bytes from Offset.
+// FieldEntry is one field of a sample: Size bytes, the field as it was added. It lies
+// at Offset, if the format has it in one piece (0 in parquet). Where the format has a
+// header of its own for arrays, Offset is that of the header's beginning.
 type FieldEntry struct {
 	Name   string `json:"name"`
 	Offset int64  `json:"offset"`

@@ -63,7 +63,6 @@ func TestSealReadsBack(t *testing.T) {
 // After a failed write nothing more is written, and the first error is the one told.
 func TestFirstErrorSticks(t *testing.T) {
 	w := filled(t)
-	m := w.Mark()
 	good := w.file
 	ro, err := os.Open(os.DevNull)
 	if err != nil {
@@ -79,7 +78,7 @@ func TestFirstErrorSticks(t *testing.T) {
 	w.file = good
 	w.buf.Reset(good)
 	_, sealed := w.Seal()
-	for op, err := range map[string]error{"Add": w.Add(&s), "Rollback": w.Rollback(m), "Seal": sealed} {
+	for op, err := range map[string]error{"Add": w.Add(&s), "Seal": sealed} {
 		if err != first {
 			t.Errorf("%s: %v", op, err)
 		}

@@ -35,18 +35,20 @@ func DefaultLimits() Limits {
 // Open reads a shard of size bytes in the format. Use the extension's format where no
 // record says it.
 func Open(format string, r io.ReaderAt, size int64, lim Limits) (Reader, error) {
-	l, err := layoutOf(format)
+	l, err := layoutOf(format, Options{})
 	if err != nil {
 		return nil, err
 	}
 	return l.open(r, size, lim)
 }
 
-// FormatOf tells a format by a file's name.
+// FormatOf tells a format by a file's name, compressed or not.
 func FormatOf(name string) (string, error) {
 	for _, f := range Formats() {
-		if ext, err := Ext(f); err == nil && strings.HasSuffix(name, ext) {
-			return f, nil
+		for _, compression := range []string{"", Zstd} {
+			if ext, err := Ext(f, compression); err == nil && strings.HasSuffix(name, ext) {
+				return f, nil
+			}
 		}
 	}
 	return "", fmt.Errorf("%s: the name's ending is of no shard format (%v)", name, Formats())

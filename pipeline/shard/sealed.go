@@ -23,7 +23,8 @@ type Sealed struct {
 	CRC32C  uint32  // Castagnoli
 	Entries []Entry // the samples in order
 
-	file *os.File
+	file     *os.File
+	sidecars []Sidecar
 }
 
 // ReadAt reads the shard's bytes.
@@ -34,6 +35,10 @@ func (s *Sealed) Reader() *io.SectionReader { return io.NewSectionReader(s.file,
 
 // Samples is how many samples are in the shard.
 func (s *Sealed) Samples() int { return len(s.Entries) }
+
+// Sidecars are the small files that belong beside the shard. They are there before the
+// shard is named to readers.
+func (s *Sealed) Sidecars() []Sidecar { return s.sidecars }
 
 // SHA256Hex is the digest as people and records write it.
 func (s *Sealed) SHA256Hex() string { return hex.EncodeToString(s.SHA256[:]) }
@@ -66,13 +71,13 @@ func (w *Writer) seal() (*Sealed, error) {
 	if len(w.entries) == 0 {
 		return nil, errors.New("it has no samples")
 	}
-	if err := w.layout.end(w.buf, w.entries); err != nil {
-		return nil, err
-	}
 	if err := w.buf.Flush(); err != nil {
 		return nil, err
 	}
-	s := &Sealed{Name: w.name, Entries: w.entries, file: w.file}
+	if err := w.finish(); err != nil {
+		return nil, err
+	}
+	s := &Sealed{Name: w.name, Entries: w.entries, file: w.file, sidecars: w.layout.sidecars(w.entries)}
 	buf := make([]byte, 256<<10)
 	if err := s.digest(buf); err != nil {
 		return nil, err
@@ -83,8 +88,20 @@ func (w *Writer) seal() (*Sealed, error) {
 	return s, nil
 }
 
-// digest reads the file once; it is in the page cache still. Hashing while it is
-// written would have to go back with each Rollback.
+// finish makes the spooled samples a file of the format, in place or in a new file.
+func (w *Writer) finish() error {
+	f, err := w.layout.finish(w.file, w.at, w.entries, func() (*os.File, error) { return spool(w.dir) })
+	if err != nil {
+		return err
+	}
+	if f != w.file {
+		w.file.Close()
+		w.file = f
+	}
+	return nil
+}
+
+// digest reads the file once; it is in the page cache still.
 func (s *Sealed) digest(buf []byte) error {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -122,13 +139,15 @@ func (w *Writer) readBack(size int64, buf []byte) error {
 		if err := sameEntry(e, &w.entries[i]); err != nil {
 			return err
 		}
-		w.sum.Reset()
-		for j := range e.Fields {
+		var sum uint64
+		for j, f := range e.Fields {
+			w.sum.Reset()
 			if err := copyField(w.sum, r, e, j, buf); err != nil {
 				return err
 			}
+			sum += named(w.sum, f.Name)
 		}
-		if w.sum.Sum64() != w.sums[i] {
+		if sum != w.sums[i] {
 			return fmt.Errorf("sample %q has other content than was written", e.Key)
 		}
 	}
@@ -141,7 +160,8 @@ func (w *Writer) readBack(size int64, buf []byte) error {
 func sameEntry(got, want *Entry) error {
 	same := got.Key == want.Key && got.Offset == want.Offset && got.Length == want.Length && len(got.Fields) == len(want.Fields)
 	for i := 0; same && i < len(got.Fields); i++ {
-		same = got.Fields[i] == want.Fields[i]
+		k := want.Field(got.Fields[i].Name)
+		same = k >= 0 && got.Fields[i] == want.Fields[k]
 	}
 	if !same {
 		return fmt.Errorf("sample %q at byte %d is read as %q at byte %d, or has other fields", want.Key, want.Offset, got.Key, got.Offset)

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/shard"
 )
@@ -145,15 +143,11 @@ func TestRefusals(t *testing.T) {
 
 func TestOneEnd(t *testing.T) {
 	w := create(t, "x")
-	m := w.Mark()
 	add(t, w, small()...)
 	s := seal(t, w)
 	w.Abort()
 	if err := w.Add(&small()[0]); err == nil || !strings.Contains(err.Error(), "sealed or aborted already") {
 		t.Errorf("Add after Seal: %v", err)
-	}
-	if err := w.Rollback(m); err == nil {
-		t.Error("Rollback after Seal")
 	}
 	if _, err := w.Seal(); err == nil {
 		t.Error("Seal after Seal")
@@ -169,87 +163,9 @@ func TestOneEnd(t *testing.T) {
 	if _, err := w.Seal(); err == nil || !strings.Contains(err.Error(), "no samples") {
 		t.Errorf("Seal of nothing: %v", err)
 	}
-	if _, err := shard.Create(t.TempDir(), "zip", shard.Options{Name: "x"}); err == nil || !strings.Contains(err.Error(), `"zip" is not one of [webdataset]`) {
+	if _, err := shard.Create(t.TempDir(), "zip", shard.Options{Name: "x"}); err == nil || !strings.Contains(err.Error(), `"zip" is not one of [webdataset mds parquet]`) {
 		t.Errorf("an unknown format: %v", err)
 	}
-}
-
-func TestStaleMark(t *testing.T) {
-	w := create(t, "x")
-	add(t, w, small()[0])
-	first := w.Mark()
-	add(t, w, small()[1])
-	second := w.Mark()
-	if err := w.Rollback(first); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Rollback(second); err == nil {
-		t.Error("a mark that was rolled back itself was taken")
-	}
-	if w.Samples() != 1 {
-		t.Errorf("%d samples", w.Samples())
-	}
-}
-
-// A shard from which jobs were rolled back is, to the byte, the shard to which they
-// were never added.
-func TestRollbackIsNeverAdded(t *testing.T) {
-	dir := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
-		with, err := shard.Create(dir, shard.WebDataset, shard.Options{Name: "with"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		without, err := shard.Create(dir, shard.WebDataset, shard.Options{Name: "without"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		key := rapid.StringMatching(`[a-c][0-3]`)
-		jobs := rapid.IntRange(1, 8).Draw(t, "jobs")
-		for j := range jobs {
-			mark := with.Mark()
-			fails := j > 0 && rapid.Bool().Draw(t, "fails")
-			var taken []pipeline.Sample
-			for range rapid.IntRange(1, 4).Draw(t, "samples") {
-				s := pipeline.Sample{Key: key.Draw(t, "key"), Fields: fields("json", "{}")}
-				if n := rapid.SampledFrom([]int{0, 1, 511, 512, 513, 70_000}).Draw(t, "bytes"); n > 0 {
-					s.Fields = append(s.Fields, pipeline.Field{Name: "bin", Data: bytes.Repeat([]byte{byte(j)}, n)})
-				}
-				err := with.Add(&s)
-				if r := (*shard.Refused)(nil); errors.As(err, &r) {
-					continue // the key was there; a rolled back key must not be
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				taken = append(taken, s)
-			}
-			if fails {
-				if err := with.Rollback(mark); err != nil {
-					t.Fatal(err)
-				}
-				continue
-			}
-			for i := range taken {
-				if err := without.Add(&taken[i]); err != nil {
-					t.Fatalf("only the rolled back shard took %s: %v", taken[i].Key, err)
-				}
-			}
-		}
-		a, err := with.Seal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Close()
-		b, err := without.Seal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		if a.SHA256 != b.SHA256 || a.CRC32C != b.CRC32C || fmt.Sprint(a.Entries) != fmt.Sprint(b.Entries) {
-			t.Fatalf("with %s %v\nwithout %s %v", a.SHA256Hex(), a.Entries, b.SHA256Hex(), b.Entries)
-		}
-	})
 }
 
 func BenchmarkAddSeal(b *testing.B) {

@@ -3,6 +3,7 @@ package shard
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/millrace/millrace/pipeline"
 )
@@ -22,7 +23,9 @@ type tarLayout struct{}
 
 func (tarLayout) ext() string { return ".tar" }
 
-func (tarLayout) check(s *pipeline.Sample) error {
+func (tarLayout) shape(*pipeline.Sample) string { return "" }
+
+func (tarLayout) check(s *pipeline.Sample, _ int64, _ int) error {
 	for _, f := range s.Fields {
 		if n := len(s.Key) + 1 + len(f.Name); n > MostName {
 			return refuse(s.Key, "with field %q the name has %d bytes; a shard's names have at most %d", f.Name, n, MostName)
@@ -55,9 +58,13 @@ func (tarLayout) put(w io.Writer, at int64, s *pipeline.Sample) (Entry, error) {
 	return e, nil
 }
 
-func (tarLayout) end(w io.Writer, _ []Entry) error {
-	_, err := w.Write(zeros[:])
-	return err
+func (tarLayout) finish(f *os.File, at int64, _ []Entry, _ func() (*os.File, error)) (*os.File, error) {
+	_, err := f.WriteAt(zeros[:], at)
+	return f, err
+}
+
+func (tarLayout) sidecars(entries []Entry) []Sidecar {
+	return []Sidecar{{TarIndexSuffix, TarIndex(entries)}}
 }
 
 //nolint:gochecknoglobals // a constant

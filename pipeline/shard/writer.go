@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/cespare/xxhash/v2"
@@ -17,6 +16,12 @@ type Options struct {
 	// Name is the shard's file name without ending, unique for each attempt (a ULID).
 	// It names the shard in errors and in Sealed.Name.
 	Name string
+	// Compression is "" or "zstd": of the whole file in MDS, of the pages in parquet.
+	Compression string
+	// Fields are the names of all fields that samples of the dataset may have. Parquet
+	// makes columns of them even where no sample of the shard has the field, so that
+	// all shards have one schema. Others take no notice.
+	Fields []string
 }
 
 // Writer fills one shard. It belongs to one goroutine, and ends in exactly one of Seal
@@ -26,6 +31,7 @@ type Options struct {
 // Abort is left. A [Refused] sample is no such error.
 type Writer struct {
 	name    string
+	dir     string // where the spool file is
 	layout  layout
 	file    *os.File
 	buf     *bufio.Writer
@@ -46,30 +52,43 @@ var errEnded = errors.New("the shard is sealed or aborted already")
 // Create begins a shard of the format, spooled in dir. The file is unlinked from the
 // start: a process that dies, however it dies, leaves nothing there.
 func Create(dir, format string, o Options) (*Writer, error) {
-	l, err := layoutOf(format)
+	l, err := layoutOf(format, o)
 	if err != nil {
 		return nil, err
 	}
 	if o.Name == "" {
 		return nil, errors.New("create a shard: it has no name")
 	}
-	f, err := os.CreateTemp(dir, "shard-*"+l.ext())
+	f, err := spool(dir)
 	if err != nil {
 		return nil, fmt.Errorf("create shard %s: %w", o.Name, err)
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("create shard %s: %w", o.Name, err)
-	}
 	return &Writer{
-		name: o.Name + l.ext(), layout: l, file: f, buf: bufio.NewWriterSize(f, bufferBytes),
+		name: o.Name + l.ext(), dir: dir, layout: l, file: f, buf: bufio.NewWriterSize(f, bufferBytes),
 		keys: map[string]struct{}{}, sum: xxhash.New(),
 	}, nil
 }
 
+// spool makes a file without a name.
+func spool(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "shard-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// ErrFull is what Add returns for a sample that would make the file larger than its
+// format can be. Nothing was written; the sample fits into the next shard.
+var ErrFull = errors.New("the shard is as large as its format allows")
+
 // Add copies a sample to the end of the shard. It returns a [*Refused] for a sample
-// that can not be there (a bad or repeated name, an empty field), and then has written
-// nothing.
+// that can not be there (a bad or repeated name, an empty field, another shape than the
+// first sample's, see [Shape]), or [ErrFull], and then has written nothing.
 func (w *Writer) Add(s *pipeline.Sample) error {
 	if err := w.usable(); err != nil {
 		return err
@@ -80,7 +99,7 @@ func (w *Writer) Add(s *pipeline.Sample) error {
 	if _, twice := w.keys[s.Key]; twice {
 		return refuse(s.Key, "the key is in the shard already")
 	}
-	if err := w.layout.check(s); err != nil {
+	if err := w.layout.check(s, w.at, len(w.entries)); err != nil {
 		return err
 	}
 	e, err := w.layout.put(w.buf, w.at, s)
@@ -90,56 +109,25 @@ func (w *Writer) Add(s *pipeline.Sample) error {
 	w.at += e.Length
 	w.entries = append(w.entries, e)
 	w.keys[e.Key] = struct{}{}
-	w.sum.Reset()
+	var sum uint64
 	for _, f := range s.Fields {
+		w.sum.Reset()
 		w.sum.Write(f.Data)
+		sum += named(w.sum, f.Name)
 	}
-	w.sums = append(w.sums, w.sum.Sum64())
+	w.sums = append(w.sums, sum)
 	return nil
 }
 
-// Mark is a place in a shard to go back to.
-type Mark struct {
-	at      int64
-	samples int
+// named ends a field's sum with its name. Sums of fields are added up, since formats
+// give them back in an order of their own.
+func named(sum *xxhash.Digest, name string) uint64 {
+	sum.WriteString(name)
+	return sum.Sum64()
 }
 
-// Mark notes the present end. It holds until the shard ends, or goes back behind it.
-func (w *Writer) Mark() Mark { return Mark{w.at, len(w.entries)} }
-
-// Rollback takes back all samples added since m, as if they had never been added.
-func (w *Writer) Rollback(m Mark) error {
-	if err := w.usable(); err != nil {
-		return err
-	}
-	if m.samples > len(w.entries) || m.at != w.start(m.samples) {
-		return fmt.Errorf("roll back shard %s: the mark is of another shard, or was rolled back itself", w.name)
-	}
-	if err := w.buf.Flush(); err != nil {
-		return w.fail("write to", err)
-	}
-	if err := w.file.Truncate(m.at); err != nil {
-		return w.fail("roll back", err)
-	}
-	if _, err := w.file.Seek(m.at, io.SeekStart); err != nil {
-		return w.fail("roll back", err)
-	}
-	for _, e := range w.entries[m.samples:] {
-		delete(w.keys, e.Key)
-	}
-	w.at, w.entries, w.sums = m.at, w.entries[:m.samples], w.sums[:m.samples]
-	return nil
-}
-
-// start is where sample i begins, or would begin.
-func (w *Writer) start(i int) int64 {
-	if i == len(w.entries) {
-		return w.at
-	}
-	return w.entries[i].Offset
-}
-
-// Bytes is the size of the file so far, without what Seal adds at its end.
+// Bytes is the size of the samples so far, as they are spooled: without what Seal adds,
+// and before it compresses.
 func (w *Writer) Bytes() int64 { return w.at }
 
 // Samples is how many samples are in the shard.

@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"pipeline/queue":   {"pipeline", "codecs"},
 	"pipeline/store":   {"pipeline", "pipeline/s3", "codecs"},
 	"pipeline/ledger":  {"pipeline", "codecs"},
-	"pipeline/shard":   {"pipeline", "codecs"},
+	"pipeline/shard":   {"pipeline", "codecs", "codecs/patch"},
 	"pipeline/mill":    {"pipeline", "codecs"},
 	"pipeline/stream":  {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/mill", "pipeline/store"},
 
