@@ -1,6 +1,7 @@
-"""What the readers here have in common: faults that are gathered, and arrays."""
+"""What the readers here have in common: faults that are gathered, shards, and arrays."""
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -21,6 +22,22 @@ class Faults:
             print("FAULT", text, file=sys.stderr)
         print(json.dumps({**summary, "faults": self.texts[: self.most], "fault_count": len(self.texts)}, sort_keys=True))
         return 1 if self.texts else 0
+
+
+def shards_of(places, ending, faults):
+    """The shard files of folders, files and lists of paths (relative to the list)."""
+    found = []
+    for p in places:
+        if os.path.isdir(p):
+            found += sorted(os.path.join(d, n) for d, _, names in os.walk(p) for n in names if n.endswith(ending))
+        elif p.endswith(".txt"):
+            with open(p) as f:
+                found += [os.path.join(os.path.dirname(p), line) for line in f.read().split()]
+        else:
+            found.append(p)
+    if not found:
+        faults.add(" ".join(places), "no shards")
+    return found
 
 
 def load_npy(data):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads WebDataset shards as training does, with the real webdataset library.
 
-    read_webdataset.py SHARD.tar|FOLDER|LIST.txt ... [--samples N] [--expect FIELD=DTYPE:SHAPE]
+    read_webdataset.py SHARD.tar|FOLDER|LIST.txt ... [--samples N] [--expect FIELD=DTYPE:SHAPE] [--dump FILE]
 
 Each shard is read three ways: by tarfile (its structure), by webdataset raw (its
 grouping) and by webdataset with its decoders (each field is usable). Prints a JSON
@@ -16,25 +16,10 @@ import tarfile
 
 import webdataset as wds
 
-from checks import Faults, load_npy, misfit, parse_expect
+from checks import Faults, load_npy, misfit, parse_expect, shards_of
+from dump import Dump, of_file
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
-
-
-def shards_of(places, faults):
-    """The shard files of folders, files and lists of paths (relative to the list)."""
-    found = []
-    for p in places:
-        if os.path.isdir(p):
-            found += sorted(os.path.join(d, n) for d, _, names in os.walk(p) for n in names if n.endswith(".tar"))
-        elif p.endswith(".txt"):
-            with open(p) as f:
-                found += [os.path.join(os.path.dirname(p), line) for line in f.read().split()]
-        else:
-            found.append(p)
-    if not found:
-        faults.add(" ".join(places), "no shards")
-    return found
 
 
 def structure(path, faults):
@@ -73,8 +58,8 @@ def stream(path):
 class Reading:
     """What has been read of all shards."""
 
-    def __init__(self, faults, expect):
-        self.faults, self.expect = faults, expect
+    def __init__(self, faults, expect, dump):
+        self.faults, self.expect, self.dump = faults, expect, dump
         self.home = {}  # key to shard
         self.fields = collections.defaultdict(collections.Counter)
 
@@ -103,6 +88,8 @@ class Reading:
         for f in self.expect:
             if f not in fields:
                 self.faults.add(path, f"{key}: no field {f}")
+        if self.dump is not None:
+            self.dump.add(key, {f: of_file(f, sample[f]) for f in fields})
         return key, fields
 
     def field(self, path, key, name, data):
@@ -136,16 +123,19 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("place", nargs="+")
     ap.add_argument("--samples", type=int, help="how many there must be in all")
+    ap.add_argument("--dump", metavar="FILE", help="write what was read, a line for each sample, in the order of the keys")
     ap.add_argument("--expect", action="append", default=[], type=parse_expect, metavar="FIELD=DTYPE:SHAPE",
                     help="an array that each sample must have")
     a = ap.parse_args()
     faults = Faults()
-    reading = Reading(faults, dict(a.expect))
-    shards = shards_of(a.place, faults)
+    reading = Reading(faults, dict(a.expect), Dump(faults) if a.dump else None)
+    shards = shards_of(a.place, ".tar", faults)
     for path in shards:
         reading.read(path)
     if a.samples is not None and len(reading.home) != a.samples:
         faults.add("all shards", f"{len(reading.home)} samples, {a.samples} were expected")
+    if a.dump:
+        reading.dump.write(a.dump)
     return faults.finish({
         "reader": f"webdataset {wds.__version__}", "shards": len(shards), "samples": len(reading.home),
         "keys": sorted(reading.home)[:1000], "fields": {k: dict(v) for k, v in sorted(reading.fields.items())},

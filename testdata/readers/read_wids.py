@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads a dataset at random places through its wids index, with the real wids library.
 
-    read_wids.py INDEX.json [--samples N] [--expect FIELD=DTYPE:SHAPE]
+    read_wids.py INDEX.json [--samples N] [--expect FIELD=DTYPE:SHAPE] [--dump FILE]
 
 Checks that each index gives a sample, that shards hold as many samples and bytes as
 the index says, and that keys are unique. Prints a JSON summary; faults go to standard
@@ -11,25 +11,13 @@ import argparse
 import os
 import sys
 import tempfile
-import types
 
+import standin
 from checks import Faults, load_npy, misfit, parse_expect
+from dump import Dump, of_file
 
-
-def load_wids():
-    """Imports wids. It derives from two of torch's classes, of which reading uses nothing."""
-    try:
-        import torch.distributed  # noqa: F401
-    except ImportError:
-        base = type("Base", (), {"__class_getitem__": classmethod(lambda cls, item: cls)})
-        for name in ("torch", "torch.distributed", "torch.utils", "torch.utils.data"):
-            module = sys.modules[name] = types.ModuleType(name)
-            parent, _, child = name.rpartition(".")
-            if parent:
-                setattr(sys.modules[parent], child, module)
-        module.Dataset = module.Sampler = base
-    import wids
-    return wids
+standin.torch()  # wids derives from two of torch's classes, of which reading uses nothing
+import wids  # noqa: E402
 
 
 def check_shards(data, faults):
@@ -45,7 +33,8 @@ def check_shards(data, faults):
         first += shard["nsamples"]
 
 
-def check_sample(sample, expect, faults):
+def check_sample(sample, expect, faults, dump):
+    """Checks the arrays that are expected, and gives the sample to the dump, if any. Returns its key."""
     key = sample["__key__"]
     for field, (dtype, dims) in expect.items():
         if "." + field not in sample:
@@ -54,24 +43,34 @@ def check_sample(sample, expect, faults):
         wrong = misfit(load_npy(sample["." + field].read()), dtype, dims)
         if wrong:
             faults.add(key, f"{field}: {wrong}")
+    if dump is not None:
+        dump.add(key, {name[1:]: of_file(name[1:], opened(f).read()) for name, f in sample.items() if name.startswith(".")})
     return key
+
+
+def opened(f):
+    """A field's file from its beginning: an array may have been checked already."""
+    f.seek(0)
+    return f
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("index")
     ap.add_argument("--samples", type=int, help="how many there must be in all")
+    ap.add_argument("--dump", metavar="FILE", help="write what was read, a line for each sample, in the order of the keys")
     ap.add_argument("--expect", action="append", default=[], type=parse_expect, metavar="FIELD=DTYPE:SHAPE",
                     help="an array that each sample must have")
     a = ap.parse_args()
-    wids, faults, keys, shards = load_wids(), Faults(), set(), 0
+    faults, keys, shards = Faults(), set(), 0
+    dump = Dump(faults) if a.dump else None
     with tempfile.TemporaryDirectory() as cache:
         try:
             data = wids.ShardListDataset(a.index, cache_dir=cache, transformations=[])
             shards = len(data.shards)
             check_shards(data, faults)
             for i in reversed(range(len(data))):
-                key = check_sample(data[i], dict(a.expect), faults)
+                key = check_sample(data[i], dict(a.expect), faults, dump)
                 if key in keys:
                     faults.add(key, "the key comes twice")
                 keys.add(key)
@@ -80,6 +79,8 @@ def main():
             faults.add(a.index, f"{type(e).__name__}: {e}")
     if a.samples is not None and len(keys) != a.samples:
         faults.add(a.index, f"{len(keys)} samples, {a.samples} were expected")
+    if a.dump:
+        dump.write(a.dump)
     return faults.finish({"reader": f"wids {wids.__version__}", "shards": shards, "samples": len(keys)})
 
 
