@@ -8,14 +8,15 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // converter makes RGB of decoded frames. It keeps the last graph, since frames seldom
 // change.
 type converter struct {
-	owner        // the two frames below
+	ffmpeg.Owner // the two frames below
 	out, planar  *astiav.Frame
-	graph        owner
+	graph        ffmpeg.Owner
 	key          graphKey
 	source, sink *astiav.FilterContext
 	pix          []byte
@@ -31,19 +32,19 @@ func newConverter() (*converter, error) {
 	c := &converter{out: astiav.AllocFrame(), planar: astiav.AllocFrame()}
 	for _, f := range []*astiav.Frame{c.out, c.planar} {
 		if f != nil {
-			c.own(f.Free)
+			c.Own(f.Free)
 		}
 	}
 	if c.out == nil || c.planar == nil {
 		c.close()
-		return nil, errAlloc
+		return nil, ffmpeg.ErrAlloc
 	}
 	return c, nil
 }
 
 func (c *converter) close() {
-	c.graph.free()
-	c.free()
+	c.graph.Free()
+	c.Free()
 }
 
 // convert fills out with the frame's picture: RGB, square pixels, upright. It uses the
@@ -109,10 +110,10 @@ func (c *converter) filter(f *astiav.Frame, fam family, text string, limited boo
 	}
 	key := graphKey{in.Width(), in.Height(), int(in.PixelFormat()), text}
 	if key != c.key {
-		c.graph.free()
+		c.graph.Free()
 		c.key = graphKey{}
 		if err := c.build(key); err != nil {
-			c.graph.free()
+			c.graph.Free()
 			return nil, err
 		}
 		c.key = key
@@ -133,9 +134,9 @@ func (c *converter) filter(f *astiav.Frame, fam family, text string, limited boo
 func (c *converter) build(key graphKey) error {
 	g := astiav.AllocFilterGraph()
 	if g == nil {
-		return errAlloc
+		return ffmpeg.ErrAlloc
 	}
-	c.graph.own(g.Free)
+	c.graph.Own(g.Free)
 	g.SetThreadCount(1)
 	src, sink := astiav.FindFilterByName("buffer"), astiav.FindFilterByName("buffersink")
 	if src == nil || sink == nil || astiav.FindFilterByName("zscale") == nil {
@@ -149,16 +150,16 @@ func (c *converter) build(key graphKey) error {
 		return err
 	}
 	// Freed one by one, ahead of the graph: astiav keeps each in a map until told.
-	c.graph.own(c.source.Free)
+	c.graph.Own(c.source.Free)
 	if c.sink, err = g.NewFilterContext(sink, "out", nil); err != nil {
 		return err
 	}
-	c.graph.own(c.sink.Free)
+	c.graph.Own(c.sink.Free)
 	outputs, inputs := astiav.AllocFilterInOut(), astiav.AllocFilterInOut()
 	defer inputs.Free()
 	defer outputs.Free()
 	if outputs == nil || inputs == nil {
-		return errAlloc
+		return ffmpeg.ErrAlloc
 	}
 	outputs.SetName("in")
 	outputs.SetFilterContext(c.source)

@@ -6,11 +6,12 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // decoder is one single-threaded decoder and the frame that it fills.
 type decoder struct {
-	owner
+	ffmpeg.Owner
 	cc    *astiav.CodecContext
 	frame *astiav.Frame
 }
@@ -22,7 +23,7 @@ type decoder struct {
 func openDecoder(p *astiav.CodecParameters, unclean bool, lim codecs.Limits, opt Options) (*decoder, error) {
 	d := &decoder{}
 	if err := d.open(p, unclean, lim, opt); err != nil {
-		d.free()
+		d.Free()
 		return nil, err
 	}
 	return d, nil
@@ -35,9 +36,9 @@ func (d *decoder) open(p *astiav.CodecParameters, unclean bool, lim codecs.Limit
 		return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "this FFmpeg has no decoder %q", name)
 	}
 	if d.cc = astiav.AllocCodecContext(codec); d.cc == nil {
-		return errAlloc
+		return ffmpeg.ErrAlloc
 	}
-	d.own(d.cc.Free)
+	d.Own(d.cc.Free)
 	if err := p.ToCodecContext(d.cc); err != nil {
 		return codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "the %s track's parameters are unusable: %w", name, err)
 	}
@@ -54,9 +55,9 @@ func (d *decoder) open(p *astiav.CodecParameters, unclean bool, lim codecs.Limit
 		return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "the %s decoder refuses the track: %w", name, err)
 	}
 	if d.frame = astiav.AllocFrame(); d.frame == nil {
-		return errAlloc
+		return ffmpeg.ErrAlloc
 	}
-	d.own(d.frame.Free)
+	d.Own(d.frame.Free)
 	return nil
 }
 

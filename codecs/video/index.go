@@ -31,20 +31,20 @@ type index struct {
 // readIndex demuxes the track to its end.
 func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
 	x := &index{times: codecs.Timeline{Base: info.TimeBase}}
-	parse := parserFor(info.Codec, in.stream.CodecParameters().ExtraData())
+	parse := parserFor(info.Codec, in.Stream.CodecParameters().ExtraData())
 	if parse == nil {
 		x.doubt("packets of this codec are not understood")
 	}
 	last := int64(noTime)
 	for {
-		skipped, err := in.next()
+		skipped, err := in.Next()
 		x.skipped += skipped
 		if errors.Is(err, astiav.ErrEof) {
 			break
 		}
 		if err != nil {
-			if in.io.err != nil || in.io.spent {
-				return nil, in.explain(err, info.Container)
+			if in.Failed() {
+				return nil, in.Explain(err, info.Container)
 			}
 			// FFmpeg's own tools take a read error for the end as well.
 			x.skipped++
@@ -53,14 +53,14 @@ func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
 		if int64(len(x.entries)) >= lim.MaxFramesDecoded {
 			return nil, codecs.Errorf(codecs.CodeLimitFrames, codecs.StageProbe, "the track has more than %d frames", lim.MaxFramesDecoded)
 		}
-		if len(in.pkt.SideData(astiav.PacketSideDataTypeEncryptionInfo)) > 0 {
+		if len(in.Packet.SideData(astiav.PacketSideDataTypeEncryptionInfo)) > 0 {
 			return nil, codecs.Errorf(codecs.CodeEncrypted, codecs.StageProbe, "track %d is protected", info.Track)
 		}
-		e := x.entry(in.pkt, parse)
+		e := x.entry(in.Packet, parse)
 		x.entries = append(x.entries, e)
 		if e.pts > last && !e.discard {
 			last = e.pts
-			x.times.End = e.pts + max(in.pkt.Duration(), 0)
+			x.times.End = e.pts + max(in.Packet.Duration(), 0)
 		}
 	}
 	if x.skipped > 0 {

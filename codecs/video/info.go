@@ -6,6 +6,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // Probe opens the source, looks at its streams and closes it again. Nothing of the
@@ -15,45 +16,32 @@ func Probe(ctx context.Context, src codecs.Source, container string, lim codecs.
 	if err != nil {
 		return codecs.Info{}, truncated(err, src, container)
 	}
-	defer in.close()
+	defer in.Free()
 	info := in.info(container)
 	return info, checkInfo(info, lim)
 }
 
 // info describes the chosen track as its container declares it.
 func (in *input) info(container string) codecs.Info {
-	p := in.stream.CodecParameters()
+	p := in.Stream.CodecParameters()
 	info := codecs.Info{
-		Kind: codecs.KindVideo, Container: container, Codec: p.CodecID().Name(), Track: in.stream.Index(),
+		Kind: codecs.KindVideo, Container: container, Codec: p.CodecID().Name(), Track: in.Stream.Index(),
 		Width: p.Width(), Height: p.Height(),
-		SAR:       rational(in.fc.GuessSampleAspectRatio(in.stream, nil)),
-		FrameRate: rational(in.stream.AvgFrameRate()),
-		TimeBase:  rational(in.stream.TimeBase()),
-		Frames:    max(in.stream.NbFrames(), 0),
+		SAR:       ffmpeg.Rational(in.Format.GuessSampleAspectRatio(in.Stream, nil)),
+		FrameRate: ffmpeg.Rational(in.Stream.AvgFrameRate()),
+		TimeBase:  ffmpeg.Rational(in.Stream.TimeBase()),
+		Frames:    max(in.Stream.NbFrames(), 0),
 		Colour:    tagColour(tags{matrix: int(p.ColorSpace()), rng: int(p.ColorRange()), primaries: int(p.ColorPrimaries()), trc: int(p.ColorTransferCharacteristic())}, p.PixelFormat(), p.Height()).Colour,
 	}
-	if o, ok := parseMatrix(in.stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)); ok {
+	if o, ok := parseMatrix(in.Stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)); ok {
 		info.Rotation, info.Mirrored = o.degrees, o.mirrored
 	}
-	if d := in.stream.Duration(); d > 0 {
-		info.Duration = seconds(d, info.TimeBase)
-	} else if d := in.fc.Duration(); d > 0 {
+	if d := in.Stream.Duration(); d > 0 {
+		info.Duration = ffmpeg.Seconds(d, info.TimeBase)
+	} else if d := in.Format.Duration(); d > 0 {
 		info.Duration = codecs.NewRational(d, 1_000_000)
 	}
 	return info
-}
-
-// rational is FFmpeg's fraction, unknown unless above 0.
-func rational(r astiav.Rational) codecs.Rational {
-	if r.Num() <= 0 || r.Den() <= 0 {
-		return codecs.Rational{}
-	}
-	return codecs.NewRational(int64(r.Num()), int64(r.Den()))
-}
-
-// seconds is a number of ticks as time.
-func seconds(ticks int64, base codecs.Rational) codecs.Rational {
-	return codecs.Rational{Num: ticks, Den: 1}.Scaled(base.Num, base.Den)
 }
 
 // checkInfo holds what the container declares against the limits.

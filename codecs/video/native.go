@@ -9,19 +9,16 @@ import (
 	"unsafe"
 
 	"github.com/asticode/go-astiav"
+
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
-// noTime is FFmpeg's AV_NOPTS_VALUE.
-const noTime = -1 << 63
-
-// raw returns the C object behind an astiav value. All of astiav's types hold it in
-// their first field and only Frame hands it out; TestRaw checks each type we use.
-func raw[T any](v *T) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(v)) }
+const noTime = ffmpeg.NoTime
 
 // packetData is the packet's payload in place: valid until the packet's next use.
 // Packet.Data would copy it.
 func packetData(p *astiav.Packet) []byte {
-	data := C.mr_packet_data(raw(p))
+	data := C.mr_packet_data(ffmpeg.Raw(p))
 	if data == nil || p.Size() <= 0 {
 		return nil
 	}
@@ -29,22 +26,10 @@ func packetData(p *astiav.Packet) []byte {
 }
 
 // isPicture tells cover art and thumbnails from video.
-func isPicture(s *astiav.Stream) bool { return C.mr_is_picture(raw(s)) != 0 }
-
-func isDefault(s *astiav.Stream) bool { return C.mr_is_default(raw(s)) != 0 }
-
-// readOnly makes the demuxer skip the packets of all other streams.
-func readOnly(fc *astiav.FormatContext, stream int) { C.mr_read_only(raw(fc), C.int(stream)) }
-
-func findStreamInfo(fc *astiav.FormatContext, maxPixels int64) error {
-	if ret := C.mr_find_stream_info(raw(fc), C.int64_t(maxPixels)); ret < 0 {
-		return astiav.Error(ret)
-	}
-	return nil
-}
+func isPicture(s *astiav.Stream) bool { return C.mr_is_picture(ffmpeg.Raw(s)) != 0 }
 
 // flush makes a drained or running decoder ready for a new keyframe.
-func flush(cc *astiav.CodecContext) { C.mr_flush(raw(cc)) }
+func flush(cc *astiav.CodecContext) { C.mr_flush(ffmpeg.Raw(cc)) }
 
 // tags is what a decoded frame says of itself, by FFmpeg's numbers (ITU-T H.273).
 // Times are ticks of the stream's time base, or noTime.

@@ -16,9 +16,6 @@ typedef struct mr_tags {
 enum { MR_UNSUPPORTED, MR_YUV, MR_DIRECT };
 
 int mr_is_picture(const void *stream);
-int mr_is_default(const void *stream);
-void mr_read_only(void *format, int stream);
-int mr_find_stream_info(void *format, int64_t max_pixels);
 const uint8_t *mr_packet_data(const void *packet);
 void mr_flush(void *codec);
 void mr_frame_tags(const void *frame, mr_tags *tags);

@@ -21,15 +21,15 @@ type pass struct {
 	sent    int64 // packets given to the decoder
 	skipped int   // packets that the demuxer found damaged or cut
 	faults  int   // packets or pictures that the decoder refused
-	held    bool  // in.pkt waits until the decoder is empty and restarted
+	held    bool  // in.Packet waits until the decoder is empty and restarted
 	ended   bool  // the decoder was told that nothing more comes
 
 	w, h, format, changes int
 }
 
 func (p *pass) close() {
-	p.dec.free()
-	p.in.close()
+	p.dec.Free()
+	p.in.Free()
 }
 
 // next gives the next picture in presentation order, in p.dec.frame, valid until the
@@ -69,15 +69,15 @@ func (p *pass) next() (t tags, ok bool, err error) {
 // feed reads on to the next packet that the plan sends, and sends it.
 func (p *pass) feed() error {
 	for {
-		if err := p.in.io.ctx.Err(); err != nil {
+		if err := p.in.Err(); err != nil {
 			return err
 		}
-		skipped, err := p.in.next()
+		skipped, err := p.in.Next()
 		p.skipped += skipped
 		if err != nil {
 			if !errors.Is(err, astiav.ErrEof) {
-				if p.in.io.err != nil || p.in.io.spent {
-					return p.in.explain(err, "media")
+				if p.in.Failed() {
+					return p.in.Explain(err, "media")
 				}
 				p.skipped++
 			}
@@ -91,7 +91,7 @@ func (p *pass) feed() error {
 				return nil
 			}
 			step = p.plan.steps[p.n]
-			if p.in.pkt.Pts() != p.entries[p.n].pts {
+			if p.in.Packet.Pts() != p.entries[p.n].pts {
 				p.faults++ // not the packet that was planned with
 			}
 		}
@@ -116,7 +116,7 @@ func (p *pass) send() error {
 	}
 	// Damage is not the end: the decoder goes on with the next packet, as FFmpeg's own
 	// tools do.
-	if err := p.dec.cc.SendPacket(p.in.pkt); err != nil {
+	if err := p.dec.cc.SendPacket(p.in.Packet); err != nil {
 		p.faults++
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // Reader gives a track's picked frames. It belongs to one goroutine.
@@ -25,7 +26,7 @@ type Reader struct {
 	info   codecs.Info
 	index  *index
 	params *astiav.CodecParameters // of the track, as probed
-	held   owner                   // of params
+	held   ffmpeg.Owner            // of params
 	whole  bool                    // everything is decoded, and times come from the pictures
 	cut    bool                    // the file ends early
 
@@ -67,16 +68,16 @@ func (r *Reader) open() error {
 	if err != nil {
 		return err
 	}
-	defer in.close()
+	defer in.Free()
 	r.info = in.info(r.container)
 	if err := checkInfo(r.info, r.lim); err != nil {
 		return err
 	}
 	if r.params = astiav.AllocCodecParameters(); r.params == nil {
-		return errAlloc
+		return ffmpeg.ErrAlloc
 	}
-	r.held.own(r.params.Free)
-	if err := in.stream.CodecParameters().Copy(r.params); err != nil {
+	r.held.Own(r.params.Free)
+	if err := in.Stream.CodecParameters().Copy(r.params); err != nil {
 		return err
 	}
 	if r.index, err = readIndex(in, r.info, r.lim); err != nil {
@@ -146,7 +147,7 @@ func (r *Reader) choose(t codecs.Timeline) error {
 		return codecs.Errorf(codecs.CodeTime, codecs.StageProbe, "presentation times run from %d to %d ticks", start, end)
 	}
 	r.info.Frames = int64(len(t.Frames))
-	r.info.Duration = seconds(end-start, t.Base)
+	r.info.Duration = ffmpeg.Seconds(end-start, t.Base)
 	if !r.info.Duration.Known() || r.info.Duration.Cmp(codecs.Rational{Num: r.lim.MaxDuration, Den: 1}) > 0 {
 		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageProbe, "the track lasts %.0f s; the limit is %d s", float64(end-start)*t.Base.Float(), r.lim.MaxDuration)
 	}
@@ -167,13 +168,13 @@ func (r *Reader) start(p *plan) error {
 	if err != nil {
 		return err
 	}
-	if in.stream.Index() != r.info.Track || rational(in.stream.TimeBase()) != r.info.TimeBase {
-		in.close()
+	if in.Stream.Index() != r.info.Track || ffmpeg.Rational(in.Stream.TimeBase()) != r.info.TimeBase {
+		in.Free()
 		return errors.New("the medium changed while it was read")
 	}
 	dec, err := openDecoder(r.params, p != nil && len(p.maybe) > 0, r.lim, r.opt)
 	if err != nil {
-		in.close()
+		in.Free()
 		return err
 	}
 	r.pass = &pass{in: in, dec: dec, lim: r.lim, plan: p, entries: r.index.entries}
@@ -203,7 +204,7 @@ func (r *Reader) Info() codecs.Info { return r.info }
 func (r *Reader) Picks() []codecs.Moment {
 	l := make([]codecs.Moment, len(r.picks))
 	for i, n := range r.picks {
-		l[i] = codecs.Moment{Index: int64(n), PTS: seconds(r.times.Frames[n].PTS, r.times.Base)}
+		l[i] = codecs.Moment{Index: int64(n), PTS: ffmpeg.Seconds(r.times.Frames[n].PTS, r.times.Base)}
 	}
 	return l
 }
@@ -289,12 +290,12 @@ func (r *Reader) give(n int, t tags) (*codecs.Frame, error) {
 	f := &r.frame
 	*f = codecs.Frame{Index: int64(n), Key: r.times.Frames[n].Key, Applied: f.Applied[:0]}
 	r.last = r.times.Frames[n].PTS
-	f.PTS = seconds(r.last, r.times.Base)
+	f.PTS = ffmpeg.Seconds(r.last, r.times.Base)
 	if !f.PTS.Known() {
 		return nil, codecs.Errorf(codecs.CodeTime, codecs.StageDecode, "presentation time %d has no fraction of 64 bits", r.last)
 	}
 	if t.duration > 0 {
-		f.Duration = seconds(t.duration, r.times.Base)
+		f.Duration = ffmpeg.Seconds(t.duration, r.times.Base)
 	}
 	if t.damaged {
 		f.Applied = append(f.Applied, "concealed")
@@ -316,12 +317,12 @@ func (r *Reader) aspect(pic *astiav.Frame) codecs.Rational {
 	if r.opt.KeepSAR {
 		return codecs.Rational{}
 	}
-	return rational(r.pass.in.fc.GuessSampleAspectRatio(r.pass.in.stream, pic))
+	return ffmpeg.Rational(r.pass.in.Format.GuessSampleAspectRatio(r.pass.in.Stream, pic))
 }
 
 // orientation is the picture's own display matrix, else the track's.
 func (r *Reader) orientation(pic *astiav.Frame) (o orientation, note string) {
-	m := r.pass.in.stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)
+	m := r.pass.in.Stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)
 	if sd := pic.SideData(astiav.FrameSideDataTypeDisplaymatrix); sd != nil {
 		m = sd.Data()
 	}
@@ -342,7 +343,7 @@ func (r *Reader) Close() error {
 		r.conv.close()
 		r.conv = nil
 	}
-	r.held.free()
+	r.held.Free()
 	if r.err == nil {
 		r.err = errors.New("the video reader is closed")
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // Containers, as Sniff and [codecs.Info] name them.
@@ -66,7 +68,7 @@ func sniffEBML(head []byte) (string, bool) {
 	if at < 0 {
 		return "", false
 	}
-	size, n := vint(head[at+2:])
+	size, n := ffmpeg.Vint(head[at+2:])
 	from := at + 2 + n
 	if n == 0 || size > 16 || from+int(size) > len(head) {
 		return "", false
@@ -79,30 +81,3 @@ func sniffEBML(head []byte) (string, bool) {
 	}
 	return "", false
 }
-
-// vint reads an EBML variable-size integer (RFC 8794, 4) and its length; 0 bytes where
-// there is none. The reserved value "unknown" comes out as vintUnknown.
-func vint(b []byte) (v uint64, n int) {
-	if len(b) == 0 || b[0] == 0 {
-		return 0, 0
-	}
-	n = 1
-	for m := byte(0x80); b[0]&m == 0; m >>= 1 {
-		n++
-	}
-	if len(b) < n {
-		return 0, 0
-	}
-	v = uint64(b[0]) & (1<<(8-n) - 1)
-	ones := v == 1<<(8-n)-1
-	for _, c := range b[1:n] {
-		v = v<<8 | uint64(c)
-		ones = ones && c == 0xff
-	}
-	if ones {
-		return vintUnknown, n
-	}
-	return v, n
-}
-
-const vintUnknown = ^uint64(0)

@@ -13,11 +13,15 @@ const module = "github.com/millrace/millrace/"
 // package that is not listed may import none. Tests are not bound by them.
 var arrows = map[string][]string{
 	"codecs":       {},
-	"codecs/video": {"codecs"},
+	"codecs/video": {"codecs", "codecs/internal/ffmpeg"},
+	"codecs/audio": {"codecs", "codecs/internal/ffmpeg"},
+	"codecs/mel":   {},
 	"codecs/still": {"codecs"},
 	"codecs/patch": {"codecs"},
 
-	"pipeline":         {"codecs", "codecs/patch"},
+	"codecs/internal/ffmpeg": {"codecs"},
+
+	"pipeline":         {"codecs", "codecs/mel", "codecs/patch"},
 	"pipeline/message": {"pipeline", "codecs"},
 	"pipeline/recipe":  {"pipeline", "codecs", "codecs/patch"},
 	"pipeline/s3":      {"pipeline"},
