@@ -94,13 +94,15 @@ class Dump:
             f.writelines(self.lines[key] + b"\n" for key in sorted(self.lines))
 
 
-def arguments(doc, place):
-    """The options that the readers share."""
+def arguments(doc, place, **options):
+    """The options that the readers share, and more of them with their help."""
     import argparse
     ap = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument(place)
     ap.add_argument("--samples", type=int, help="how many there must be in all")
     ap.add_argument("--dump", metavar="FILE", help="write what was read, a line for each sample, in the order of the keys")
+    for name, text in options.items():
+        ap.add_argument("--" + name, help=text)
     return ap.parse_args()
 
 

@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """Reads an MDS dataset as training does, with the real mosaicml-streaming library.
 
-    read_mds.py FOLDER [--samples N] [--dump FILE]
+    read_mds.py INDEX.json --remote ROOT [--samples N] [--dump FILE]
+    read_mds.py INDEX.json [--samples N] [--dump FILE]
 
-FOLDER has index.json. StreamingDataset copies the shards to a folder of its own, checks
-their hashes, unpacks them, and gives the samples. Prints a JSON summary; faults go to
-standard error, and make the exit code 1.
+With --remote the index names shards from ROOT: StreamingDataset copies them to a folder
+of its own, checks their hashes, unpacks them, and gives the samples. Without it, the
+shards are read where they are, seen from the index; the library checks no hashes then,
+and unpacks a compressed shard beside it. Prints a JSON summary; faults go to standard
+error, and make the exit code 1.
 """
+import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 
@@ -53,12 +58,25 @@ def field(name, value, truth):
     raise ValueError(f"{name}: the library gives a {type(value).__name__}")
 
 
-def hashes_of(folder):
-    """The hashes that each shard of the index has, in the order of their names."""
-    with open(os.path.join(folder, "index.json")) as f:
+def hash_of(index):
+    """The name of a hash that the index has for each shard."""
+    with open(index) as f:
         shards = json.load(f)["shards"]
     names = [set((s.get("zip_data") or s["raw_data"])["hashes"]) for s in shards]
-    return sorted(set.intersection(*names)) if names else []
+    return min(set.intersection(*names))
+
+
+@contextlib.contextmanager
+def opened(index, remote):
+    """The dataset, and the folder from which its index names raw shards."""
+    options = {"batch_size": 1, "shuffle": False, "num_canonical_nodes": 1}
+    if remote is None:
+        folder = os.path.dirname(os.path.abspath(index))
+        yield streaming.StreamingDataset(local=folder, **options), folder
+        return
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copy(index, os.path.join(work, "index.json"))
+        yield streaming.StreamingDataset(remote=os.path.abspath(remote), local=work, validate_hash=hash_of(index), **options), work
 
 
 def truths_of(folder, shard):
@@ -71,34 +89,31 @@ def truths_of(folder, shard):
         return json.loads(f.read(start - 4 * (n + 2))).get("bool_columns") or ()
 
 
-def read(folder, faults, dump):
+def read(index, remote, faults, dump):
     """Reads by index, last first, and checks what iteration gives beside it. Returns the number of shards."""
-    hashes = hashes_of(folder)
-    with tempfile.TemporaryDirectory() as work:
-        data = streaming.StreamingDataset(remote=os.path.abspath(folder), local=work, batch_size=1, shuffle=False,
-                                          num_canonical_nodes=1, validate_hash=hashes[0] if hashes else None)
+    with opened(index, remote) as (data, folder):
         truths = {}
         for i in reversed(range(len(data))):
             sample, (shard, _) = data[i], data.spanner[i]
             if shard not in truths:
-                truths[shard] = truths_of(work, data.shards[shard])
+                truths[shard] = truths_of(folder, data.shards[shard])
             key = sample.pop(KEY, None)
             dump.add(key, {name: field(name, value, name in truths[shard]) for name, value in sample.items()})
         iterated = [s[KEY] for s in data]
         if iterated != [data[i][KEY] for i in range(len(data))]:
-            faults.add(folder, f"iteration gives {len(iterated)} samples, or another order; the index has {len(data)}")
+            faults.add(index, f"iteration gives {len(iterated)} samples, or another order; the index has {len(data)}")
         return len(data.shards)
 
 
 def main():
-    a, faults, shards = arguments(__doc__, "folder"), Faults(), 0
+    a, faults, shards = arguments(__doc__, "index", remote="the folder from which the index names shards"), Faults(), 0
     for name in ("jpeg", "png"):
         keep_bytes(name, encodings._encodings[name])
     dump = Dump(faults)
     try:
-        shards = read(a.folder, faults, dump)
+        shards = read(a.index, a.remote, faults, dump)
     except Exception as e:  # whatever the library raises is a fault of the dataset
-        faults.add(a.folder, f"{type(e).__name__}: {e}")
+        faults.add(a.index, f"{type(e).__name__}: {e}")
     return finish(a, dump, faults, f"mosaicml-streaming {streaming.__version__}", shards=shards)
 
 
