@@ -17,7 +17,9 @@ type Input struct {
 	Format *astiav.FormatContext
 	Stream *astiav.Stream // nil until Read
 	Packet *astiav.Packet // what Next filled
-	io     *sourceIO
+	// Partial asks Next for packets too that the demuxer found damaged or cut.
+	Partial bool
+	io      *sourceIO
 }
 
 // Open opens the source with the one demuxer named, and lets probing open no decoders
@@ -122,7 +124,7 @@ func (in *Input) Next() (skipped int, err error) {
 		if in.Packet.StreamIndex() != in.Stream.Index() {
 			continue
 		}
-		if flags := in.Packet.Flags(); flags.Has(astiav.PacketFlagCorrupt) {
+		if flags := in.Packet.Flags(); flags.Has(astiav.PacketFlagCorrupt) && !in.Partial {
 			skipped++
 			continue
 		}
