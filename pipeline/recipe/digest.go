@@ -18,8 +18,13 @@ import (
 // So two documents of different words and equal meaning have one digest, and a
 // changed default changes it, as it should.
 func Digest(r *pipeline.Recipe) string {
-	sum := sha256.Sum256(canonical(r))
-	return hex.EncodeToString(sum[:])
+	return sum(canonical(r))
+}
+
+// sum is SHA-256 in hex.
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
 }
 
 // canonical writes the text that the digest is over.
