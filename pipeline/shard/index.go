@@ -13,6 +13,7 @@ type Info struct {
 	URL     string // absolute, or relative to the index itself
 	Samples int64
 	Bytes   int64
+	SHA256  string // hex; only MDS' index has it
 }
 
 // WriteShardList writes URLs one a line, for webdataset.WebDataset(open(f).read().split()).

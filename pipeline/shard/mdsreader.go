@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
@@ -17,7 +18,8 @@ import (
 
 const (
 	// mostMDSHead bounds the columns' JSON.
-	mostMDSHead = 1 << 20
+	mostMDSHead   = 1 << 20
+	mdsHeadBuffer = 16 << 10 // read at a time
 	// mostZstdWindow is what zstd's long mode asks for; its usual levels stay at 8 MiB.
 	mostZstdWindow = 128 << 20
 )
@@ -57,56 +59,65 @@ type mdsValue struct {
 
 func (*mdsLayout) open(r io.ReaderAt, size int64, lim Limits) (Reader, error) {
 	m := &mdsReader{data: r, lim: lim, keys: map[string]struct{}{}}
-	var src io.Reader = io.NewSectionReader(r, 0, size)
-	magic := make([]byte, len(zstdMagic))
-	if _, err := r.ReadAt(magic, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("mds: %w", err)
-	}
-	if bytes.Equal(magic, zstdMagic) {
-		dec, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(mostZstdWindow))
-		if err != nil {
-			return nil, fmt.Errorf("mds: %w", err)
-		}
-		m.zip, src, size = dec, dec, -1
-	}
-	if err := m.head(src, size); err != nil {
+	if _, err := m.begin(r, size); err != nil {
 		return nil, fmt.Errorf("mds: %w", err)
 	}
 	return m, nil
 }
 
-// head reads what stands before the samples. A size below zero is not known.
-func (m *mdsReader) head(src io.Reader, size int64) error {
+// begin reads what stands before the samples.
+func (m *mdsReader) begin(r io.ReaderAt, size int64) (*mdsHead, error) {
+	var src io.Reader = bufio.NewReaderSize(io.NewSectionReader(r, 0, size), mdsHeadBuffer)
+	magic := make([]byte, len(zstdMagic))
+	if _, err := r.ReadAt(magic, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	if bytes.Equal(magic, zstdMagic) {
+		dec, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(mostZstdWindow))
+		if err != nil {
+			return nil, err
+		}
+		m.zip, src, size = dec, dec, -1
+	}
+	return m.head(src, size)
+}
+
+// head reads from src, which has size bytes, or an unknown number if that is below zero.
+func (m *mdsReader) head(src io.Reader, size int64) (*mdsHead, error) {
 	first, err := upTo(src, 4)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	n := int64(binary.LittleEndian.Uint32(first))
 	if n > int64(m.lim.MaxSamples) {
-		return fmt.Errorf("%d samples; the limit is %d", n, m.lim.MaxSamples)
+		return nil, fmt.Errorf("%d samples; the limit is %d", n, m.lim.MaxSamples)
 	}
 	if m.offsets, err = upTo(src, 4*(n+1)); err != nil {
-		return err
+		return nil, err
 	}
 	at := mdsData(int(n), 0)
 	for i := range int(n) + 1 {
 		if o := m.offset(i); o < at || i > 0 && o == at {
-			return fmt.Errorf("offset %d is %d, behind byte %d", i, o, at)
+			return nil, fmt.Errorf("offset %d is %d; byte %d is not behind it", i, o, at)
 		}
 		at = m.offset(i)
 	}
 	if size >= 0 && at != size {
-		return fmt.Errorf("the samples end at byte %d of %d: it is cut short, or there are bytes behind its end", at, size)
+		return nil, fmt.Errorf("the samples end at byte %d of %d: it is cut short, or there are bytes behind its end", at, size)
 	}
 	length := m.offset(0) - mdsData(int(n), 0)
 	if length > mostMDSHead {
-		return fmt.Errorf("the columns take %d bytes; the limit is %d", length, mostMDSHead)
+		return nil, fmt.Errorf("the columns take %d bytes; the limit is %d", length, mostMDSHead)
 	}
 	text, err := upTo(src, length)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return m.readColumns(text)
+	h := new(mdsHead)
+	if err := json.Unmarshal(text, h); err != nil {
+		return nil, fmt.Errorf("its columns: %w", err)
+	}
+	return h, m.readColumns(h)
 }
 
 // upTo reads n bytes, and takes no more memory than there are.
@@ -120,11 +131,7 @@ func upTo(r io.Reader, n int64) ([]byte, error) {
 
 func (m *mdsReader) offset(i int) int64 { return int64(binary.LittleEndian.Uint32(m.offsets[4*i:])) }
 
-func (m *mdsReader) readColumns(text []byte) error {
-	var h mdsHead
-	if err := json.Unmarshal(text, &h); err != nil {
-		return fmt.Errorf("its columns: %w", err)
-	}
+func (m *mdsReader) readColumns(h *mdsHead) error {
 	if h.Version != mdsVersion || h.Format != MDS {
 		return fmt.Errorf("format %.20q, version %d; version %d of %q is read", h.Format, h.Version, mdsVersion, MDS)
 	}

@@ -92,7 +92,7 @@ func (l *dirLister) read(dir string) ([]string, error) {
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
 		switch {
-		case e.Name()[0] == '.' || CheckKey(name) != nil:
+		case CheckKey(name) != nil:
 			continue
 		case e.IsDir():
 			name += "/"

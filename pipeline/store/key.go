@@ -17,7 +17,8 @@ const (
 // something else in one of them. A key is one or more parts joined by '/'. A part
 // is valid UTF-8 without control characters and backslashes, has 1 to 255 bytes,
 // and does not begin with a dot: so "." and ".." are no parts, and a directory
-// store can hide its temporary files.
+// store can hide its temporary files. Two names that loaders insist on are exempt
+// (see dotted).
 func CheckKey(key string) error {
 	if key == "" {
 		return errors.New("the key is empty")
@@ -40,13 +41,17 @@ func checkPart(part string) error {
 	switch {
 	case part == "":
 		return errors.New("a part of it is empty (a leading, trailing or double slash)")
-	case part[0] == '.':
+	case part[0] == '.' && !dotted(part):
 		return fmt.Errorf("its part %q begins with a dot", part)
 	case len(part) > MaxKeyPart:
 		return fmt.Errorf("a part of it has %d bytes; %d are allowed", len(part), MaxKeyPart)
 	}
 	return nil
 }
+
+// dotted are the names in which Megatron Energon looks for its metadata. None is that of
+// a temporary file.
+func dotted(part string) bool { return part == ".nv-meta" || part == ".info.json" }
 
 // checkPrefix refuses a listing prefix that no key could begin with. The empty
 // prefix, and one that ends in the middle of a part or with a slash, are fine.

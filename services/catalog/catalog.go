@@ -3,16 +3,13 @@
 package catalog
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/pipeline/ledger"
-	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
@@ -63,19 +60,6 @@ func Shards(ctx context.Context, s store.Store, snap *ledger.Snapshot, dataset s
 	return all, nil
 }
 
-// Index is what was written for one dataset and format.
-type Index struct {
-	Dataset string `json:"dataset"`
-	Format  string `json:"format"`
-	Shards  int    `json:"shards"`
-	Samples int64  `json:"samples"`
-	Bytes   int64  `json:"bytes"`
-	// List and Wids are keys in the store: a URL a line, and the index of the wids
-	// library. Their URLs are relative to their own folder.
-	List string `json:"list"`
-	Wids string `json:"wids,omitempty"`
-}
-
 // Published is a snapshot with its indexes.
 type Published struct {
 	Snapshot *ledger.Snapshot `json:"snapshot"`
@@ -83,7 +67,8 @@ type Published struct {
 }
 
 // Publish makes the next snapshot (or finds the latest, if nothing was committed since)
-// and writes the loaders' indexes for it. Doing it again writes the same.
+// and writes the loaders' indexes for it, where they are not there yet: what is published
+// never changes. It reads no shard, but for the first bytes of those in MDS.
 func Publish(ctx context.Context, s store.Store) (*Published, error) {
 	snap, err := ledger.Publish(ctx, store.Plain{Store: s})
 	if err != nil {
@@ -102,7 +87,7 @@ func Publish(ctx context.Context, s store.Store) (*Published, error) {
 		for n < len(shards) && shards[n].Dataset == shards[0].Dataset && shards[n].Format == shards[0].Format {
 			n++
 		}
-		i, err := writeIndex(ctx, s, snap.N, shards[:n])
+		i, err := writeIndexes(ctx, s, snap.N, shards[:n])
 		if err != nil {
 			return nil, fmt.Errorf("publish snapshot %d: dataset %q: %w", snap.N, shards[0].Dataset, err)
 		}
@@ -110,33 +95,4 @@ func Publish(ctx context.Context, s store.Store) (*Published, error) {
 		shards = shards[n:]
 	}
 	return p, nil
-}
-
-func writeIndex(ctx context.Context, s store.Store, n int64, shards []ledger.Shard) (Index, error) {
-	i := Index{Dataset: shards[0].Dataset, Format: shards[0].Format, Shards: len(shards)}
-	folder := fmt.Sprintf("_index/%020d/%s", n, i.Dataset)
-	up := strings.Repeat("../", strings.Count(folder, "/")+1)
-	infos, urls := make([]shard.Info, len(shards)), make([]string, len(shards))
-	for k, sh := range shards {
-		urls[k] = up + sh.Key
-		infos[k] = shard.Info{URL: urls[k], Samples: sh.Samples, Bytes: sh.Bytes}
-		i.Samples += sh.Samples
-		i.Bytes += sh.Bytes
-	}
-	var list, wids bytes.Buffer
-	if err := shard.WriteShardList(&list, urls); err != nil {
-		return i, err
-	}
-	i.List = folder + "/" + i.Format + ".txt"
-	if err := s.Put(ctx, i.List, store.BytesBody(list.Bytes())); err != nil {
-		return i, err
-	}
-	if i.Format != "webdataset" {
-		return i, nil
-	}
-	if err := shard.WriteWids(&wids, i.Dataset, infos); err != nil {
-		return i, err
-	}
-	i.Wids = folder + "/wids.json"
-	return i, s.Put(ctx, i.Wids, store.BytesBody(wids.Bytes()))
 }

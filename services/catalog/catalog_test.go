@@ -1,20 +1,36 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/codecs/patch"
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/ledger"
+	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
-// commit appends one record to a stream, with a shard for each dataset named.
-func commit(t *testing.T, s store.Store, stream string, datasets ...string) {
+// want is a shard to commit: of a dataset, in a format.
+type want struct{ dataset, format, compression string }
+
+func tars(datasets ...string) []want {
+	var ws []want
+	for _, d := range datasets {
+		ws = append(ws, want{d, shard.WebDataset, ""})
+	}
+	return ws
+}
+
+// commit appends one record to a stream, with a shard of two samples for each wanted.
+func commit(t *testing.T, s store.Store, stream string, sidecars bool, wants ...want) {
 	t.Helper()
 	ctx := context.Background()
 	c, err := ledger.Open(ctx, store.Plain{Store: s}, ledger.NamedStream(stream), ledger.Options{})
@@ -28,19 +44,57 @@ func commit(t *testing.T, s store.Store, stream string, datasets ...string) {
 		t.Fatal(err)
 	}
 	e := ledger.Entry{To: c.Next() + 1}
-	for i, d := range datasets {
-		body := store.BytesBody(fmt.Appendf(nil, "shard of %s", d))
-		key := c.ShardKey("tar")
-		if err := store.Upload(ctx, s, key, body); err != nil {
+	for i, w := range wants {
+		sh := sealed(t, fmt.Sprint(stream, "-", c.Next(), "-", i), w)
+		_, ext, _ := strings.Cut(sh.Name, ".")
+		key := c.ShardKey(ext)
+		if err := store.Upload(ctx, s, key, store.Body{Data: sh, Size: sh.Bytes, SHA256: sh.SHA256, CRC32C: sh.CRC32C}); err != nil {
 			t.Fatal(err)
 		}
-		e.Shards = append(e.Shards, ledger.Shard{Key: key, Dataset: d, Format: "webdataset", Bytes: body.Size, SHA256: hex.EncodeToString(body.SHA256[:]),
-			CRC32C: fmt.Sprintf("%08x", body.CRC32C), Samples: 2, From: c.Next(), To: e.To})
-		e.Outcomes = append(e.Outcomes, ledger.Outcome{Offset: c.Next(), Part: i, ID: fmt.Sprint(d, i), Dataset: d, Status: ledger.OK, Samples: 2})
+		for _, side := range sh.Sidecars() {
+			if sidecars {
+				if err := s.Put(ctx, key+side.Suffix, store.BytesBody(side.Data)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		e.Shards = append(e.Shards, ledger.Shard{Key: key, Dataset: w.dataset, Format: w.format, Bytes: sh.Bytes, SHA256: sh.SHA256Hex(),
+			CRC32C: fmt.Sprintf("%08x", sh.CRC32C), Samples: int64(sh.Samples()), From: c.Next(), To: e.To})
+		e.Outcomes = append(e.Outcomes, ledger.Outcome{Offset: c.Next(), Part: i, ID: fmt.Sprint(w, i), Dataset: w.dataset, Status: ledger.OK, Samples: 2})
 	}
 	if err := c.Commit(ctx, e); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sealed is a shard of two samples.
+func sealed(t *testing.T, key string, w want) *shard.Sealed {
+	t.Helper()
+	wr, err := shard.Create(t.TempDir(), w.format, shard.Options{Name: "x", Compression: w.compression, Fields: []string{"json", "txt", "vit.patches.npy", "frame.png"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wr.Abort()
+	var pic bytes.Buffer
+	if err := png.Encode(&pic, image.NewGray(image.Rect(0, 0, 3, 2))); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		array := patch.AppendNPY(nil, patch.Array{DType: patch.UInt8, Shape: []int{2, 3 + i}, Data: make([]byte, 6+2*i)})
+		err := wr.Add(&pipeline.Sample{Key: fmt.Sprint(key, "-", i), Fields: []pipeline.Field{
+			{Name: "json", Data: fmt.Appendf(nil, `{"i":%d}`, i)}, {Name: "txt", Data: []byte("words")},
+			{Name: "vit.patches.npy", Data: array}, {Name: "frame.png", Data: pic.Bytes()},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sh, err := wr.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sh.Close() })
+	return sh
 }
 
 func text(t *testing.T, s store.Store, key string) string {
@@ -59,8 +113,8 @@ func text(t *testing.T, s store.Store, key string) string {
 
 func TestPublish(t *testing.T) {
 	s := store.NewMemory()
-	commit(t, s, "one", "cats", "dogs")
-	commit(t, s, "two", "cats")
+	commit(t, s, "one", true, tars("cats", "dogs")...)
+	commit(t, s, "two", true, tars("cats")...)
 	first, err := Publish(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +124,8 @@ func TestPublish(t *testing.T) {
 	}
 	before := text(t, s, first.Indexes[0].List)
 
-	commit(t, s, "one", "cats")
-	commit(t, s, "three", "cats") // a stream that the first snapshot does not know
+	commit(t, s, "one", true, tars("cats")...)
+	commit(t, s, "three", true, tars("cats")...) // a stream that the first snapshot does not know
 	if got, err := Shards(t.Context(), s, first.Snapshot, "cats"); err != nil || len(got) != 2 {
 		t.Errorf("the first snapshot has %d shards of cats now, want the 2 that it had: %v", len(got), err)
 	}

@@ -109,8 +109,12 @@ type publishCmd struct{ storeArg }
 func (publishCmd) Help() string {
 	return `Example:  millrace publish s3://bucket/set
 
-A snapshot is one immutable version of everything in the store. For each dataset it has a
-list of shards and the index of the wids library.`
+A snapshot is one immutable version of everything in the store. For each dataset and format
+it has a list of shards (for datasets: the data_files of parquet), and the loaders' own:
+  wids.json         for wids.ShardListDataset
+  energon           for megatron.energon.get_train_dataset
+  mds/index.json    copy it to CACHE/index.json, then StreamingDataset(remote=STORE, local=CACHE)
+  mds/local         for StreamingDataset(local=FOLDER) where the store is a local folder`
 }
 
 func (c publishCmd) Run(a *app) error {
@@ -129,8 +133,10 @@ func (c publishCmd) Run(a *app) error {
 	fmt.Fprintf(a.out, "snapshot %d: %d streams\n", p.Snapshot.N, len(p.Snapshot.Streams))
 	for _, i := range p.Indexes {
 		fmt.Fprintf(a.out, "  %s (%s): %d samples in %d shards, %s\n    %s\n", i.Dataset, i.Format, i.Samples, i.Shards, size(i.Bytes), i.List)
-		if i.Wids != "" {
-			fmt.Fprintf(a.out, "    %s\n", i.Wids)
+		for _, key := range []string{i.Wids, i.Energon, i.MDS, i.MDSLocal} {
+			if key != "" {
+				fmt.Fprintf(a.out, "    %s\n", key)
+			}
 		}
 	}
 	return nil
