@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline"
 )
 
 // decoder reads nodes into a recipe. It remembers where each field stood, so that
@@ -16,6 +17,13 @@ import (
 type decoder struct {
 	file  string
 	where map[string]position // by field path: "video.pick", "tokens[1].crop"
+
+	presets map[string]string // of token outputs, by path: "tokens[0]"
+	packAll *pipeline.Pack    // of the key pack, for outputs that have none of their own
+}
+
+func newDecoder(file string) *decoder {
+	return &decoder{file: file, where: map[string]position{}, presets: map[string]string{}}
 }
 
 // fault reports on a field at a node.

@@ -4,16 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
 )
-
-// Formats of shards that this build writes.
-var formats = []string{"webdataset"}
 
 // Parse reads a recipe. The name stands for the file in errors, which are one line:
 // "name:line:column: field: what is wrong; what to write".
@@ -22,7 +17,7 @@ func Parse(name string, data []byte) (*pipeline.Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{file: name, where: map[string]position{}}
+	d := newDecoder(name)
 	r := blank()
 	if err := d.mapping(n, "", d.fields(r)); err != nil {
 		return nil, err
@@ -71,21 +66,19 @@ func blank() *pipeline.Recipe {
 	}
 }
 
-func blankOutput() pipeline.Output {
-	return pipeline.Output{Format: "webdataset", ShardBytes: 256 << 20, ShardSamples: 100_000, ShardAge: time.Minute}
-}
-
 // fields are the keys of a recipe, in the order in which people write them.
 func (d *decoder) fields(r *pipeline.Recipe) []field {
 	return []field{
 		{"version", d.version},
 		{"dataset", d.dataset(&r.Dataset)},
 		{"about", d.text(&r.About, 4096)},
-		{"take", d.words(&r.Take.Kinds, "video", "image", "text")},
+		{"take", d.words(&r.Take.Kinds, kinds...)},
 		{"video", d.section(d.videoFields(&r.Video))},
 		{"image", d.section(d.imageFields(&r.Image))},
+		{"audio", d.audio(&r.Audio)},
 		{"tokens", d.tokens(&r.Tokens)},
 		{"keep", d.keep(&r.Keep)},
+		{"pack", d.pack(&d.packAll)},
 		{"outputs", d.outputs(&r.Outputs)},
 		{"limits", d.section(d.limitFields(&r.Limits))},
 	}
@@ -121,27 +114,4 @@ func isDataset(s string) bool {
 	}
 	return len(s) > 0 && len(s) <= 64 && ok(rune(s[0])) &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !ok(r) && r != '.' && r != '_' && r != '-' })
-}
-
-// check refuses what contradicts itself across fields, and puts the recipe in its
-// normal form.
-func (d *decoder) check(r *pipeline.Recipe) error {
-	if r.Dataset == "" {
-		return d.fault(position{1, 1}, "dataset", "it is missing; write dataset: NAME")
-	}
-	takes := func(kind string) bool { return len(r.Take.Kinds) == 0 || slices.Contains(r.Take.Kinds, kind) }
-	switch {
-	case d.given("take") && len(r.Take.Kinds) == 0:
-		return d.faultAt("take", "the list is empty; name video, image or text, or leave the field out to take all")
-	case d.given("video") && !takes("video"):
-		return d.faultAt("video", "it has rules but take leaves video out; add video to take or drop the rules")
-	case d.given("image") && !takes("image"):
-		return d.faultAt("image", "it has rules but take leaves image out; add image to take or drop the rules")
-	case len(r.Tokens) == 0 && r.Keep.Frame == "" && (takes("video") || takes("image")):
-		return d.faultAt("tokens", "samples would hold no picture; write tokens: siglip2-base-patch16-naflex, or keep: {frame: jpeg}")
-	}
-	if len(r.Take.Kinds) == 3 {
-		r.Take.Kinds = nil
-	}
-	return r.Limits.Validate()
 }

@@ -1,10 +1,8 @@
 package recipe
 
 import (
-	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
@@ -13,9 +11,26 @@ import (
 func (d *decoder) videoFields(v *pipeline.VideoRules) []field {
 	return []field{
 		{"pick", d.pick(&v.Pick)},
+		{"clip", d.clip(&v.Clip)},
+		{"interlaced", d.orKeep(&v.Interlaced, "deinterlace", "refuse")},
+		{"hdr", d.orKeep(&v.HDR, "tonemap", "refuse")},
 		{"keep_sample_aspect", d.flag(&v.KeepSampleAspect)},
 		{"truncated", word(d, &v.Truncated, "refuse", "keep")},
 		{"containers", d.words(&v.Containers, "avi", "mpegts", "flv")},
+	}
+}
+
+// orKeep reads keep, which is the empty word, or one of some others.
+func (d *decoder) orKeep(v *string, others ...string) func(*node, string) error {
+	return func(n *node, path string) error {
+		var s string
+		if err := word(d, &s, append([]string{"keep"}, others...)...)(n, path); err != nil {
+			return err
+		}
+		if *v = s; s == "keep" {
+			*v = ""
+		}
+		return nil
 	}
 }
 
@@ -98,56 +113,6 @@ func (d *decoder) checkKeep(v *pipeline.Keep, path string) error {
 		v.Quality = defaultQuality
 	}
 	return nil
-}
-
-// outputs reads the shard formats: names or mappings.
-func (d *decoder) outputs(v *[]pipeline.Output) func(*node, string) error {
-	return func(n *node, path string) error {
-		items := n.items
-		if n.kind != isList {
-			items = []*node{n}
-		}
-		if len(items) == 0 {
-			return d.fault(n.at, path, "the list is empty; write [webdataset], or leave the field out")
-		}
-		var all []pipeline.Output
-		for i, item := range items {
-			at := path
-			if n.kind == isList {
-				at = fmt.Sprintf("%s[%d]", path, i)
-			}
-			o, err := d.output(item, at)
-			if err != nil {
-				return err
-			}
-			for _, before := range all {
-				if before.Format == o.Format {
-					return d.fault(item.at, path, "%s stands twice; leave one", o.Format)
-				}
-			}
-			all = append(all, o)
-		}
-		*v = all
-		return nil
-	}
-}
-
-func (d *decoder) output(n *node, path string) (pipeline.Output, error) {
-	o := blankOutput()
-	format := word(d, &o.Format, formats...)
-	if n.kind != isMap {
-		return o, format(n, path)
-	}
-	err := d.mapping(n, path, []field{
-		{"format", format},
-		{"shard_bytes", d.size(&o.ShardBytes, 4<<10, 64<<30)},
-		{"shard_samples", whole(d, &o.ShardSamples, 1, 10_000_000)},
-		{"shard_age", d.duration(&o.ShardAge, 10*time.Millisecond, 24*time.Hour)},
-	})
-	if err == nil && !d.given(join(path, "format")) {
-		err = d.fault(n.at, path, "it has no format; write format: webdataset")
-	}
-	return o, err
 }
 
 // limitFields are named as the YAML tags of codecs.Limits.

@@ -22,17 +22,19 @@ func Show(r *pipeline.Recipe) []byte {
 	if r.About != "" {
 		w("about: %s", quote(r.About))
 	}
-	kinds := r.Take.Kinds
-	if len(kinds) == 0 {
-		kinds = []string{"video", "image", "text"}
+	taken := r.Take.Kinds
+	if len(taken) == 0 {
+		taken = all(r)
 	}
-	w("take: %s", list(kinds))
-	takes := func(kind string) bool { return strings.Contains(list(kinds), kind) }
-	if takes("video") {
+	w("take: %s", list(taken))
+	if r.Take.Wants("video") {
 		showVideo(w, &r.Video)
 	}
-	if takes("image") {
+	if r.Take.Wants("image") {
 		showImage(w, &r.Image)
+	}
+	if r.Audio.On() {
+		showAudio(w, &r.Audio)
 	}
 	if len(r.Tokens) > 0 {
 		w("tokens:")
@@ -47,6 +49,10 @@ func Show(r *pipeline.Recipe) []byte {
 		w("    shard_bytes: %s", showSize(o.ShardBytes))
 		w("    shard_samples: %d", o.ShardSamples)
 		w("    shard_age: %s", o.ShardAge)
+		if o.Compression != "" {
+			w("    compression: %s", o.Compression)
+		}
+		showPack(w, o.Pack)
 	}
 	showLimits(w, r)
 	return b.Bytes()
@@ -57,9 +63,22 @@ type writer func(format string, args ...any)
 func showVideo(w writer, v *pipeline.VideoRules) {
 	w("video:")
 	w("  pick: %s # by presentation time", showPick(v.Pick))
+	if v.Clip.On() {
+		w("  clip: %s # one sample each: all, or windows of picked frames", showClip(v.Clip))
+	}
+	w("  interlaced: %s # keep the fields woven, deinterlace, or refuse", orKeep(v.Interlaced))
+	w("  hdr: %s # keep the values as they are, tonemap, or refuse", orKeep(v.HDR))
 	w("  keep_sample_aspect: %t # false: pixels are made square", v.KeepSampleAspect)
 	w("  truncated: %s # refuse, or keep the frames that came out", v.Truncated)
 	w("  containers: %s # allowed beyond mp4 and matroska: avi, mpegts, flv", list(v.Containers))
+}
+
+// orKeep writes the empty word as keep.
+func orKeep(s string) string {
+	if s == "" {
+		return "keep"
+	}
+	return s
 }
 
 func showImage(w writer, v *pipeline.ImageRules) {
@@ -93,6 +112,9 @@ func showSpec(w writer, s patch.Spec) {
 	}
 	put("name", quote(s.Name))
 	put("layout", s.Layout)
+	if s.Media != "" {
+		put("media", s.Media)
+	}
 	number("patch", int64(s.Patch))
 	if s.Resize != "" {
 		put("resize", s.Resize)

@@ -32,15 +32,46 @@ func (d *decoder) tokens(v *[]patch.Spec) func(*node, string) error {
 			if err != nil {
 				return err
 			}
-			for _, before := range *v {
-				if before.Name == s.Name {
-					return d.fault(item.at, at, "two outputs would be called %s; give this one another name, as in %s", s.Name, renamed(item, s.Name))
-				}
-			}
 			*v = append(*v, s)
+			if err := d.distinct(*v, item, at); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
+}
+
+// distinct sees that the last output shares its name with no other, unless one of the
+// two is cut from images and one from video. Where only one of them says its medium, the
+// other takes the other one.
+func (d *decoder) distinct(l []patch.Spec, n *node, path string) error {
+	s := &l[len(l)-1]
+	for i := range l[:len(l)-1] {
+		before := &l[i]
+		if before.Name != s.Name {
+			continue
+		}
+		switch {
+		case before.Media == "":
+			before.Media = otherMedium(s.Media)
+		case s.Media == "":
+			s.Media = otherMedium(before.Media)
+		}
+		if s.Media == "" || before.Media == s.Media {
+			return d.fault(n.at, path, "two outputs would be called %s; give this one another name, as in %s", s.Name, renamed(n, s.Name))
+		}
+	}
+	return nil
+}
+
+func otherMedium(m string) string {
+	switch m {
+	case "image":
+		return "video"
+	case "video":
+		return "image"
+	}
+	return ""
 }
 
 // renamed says how to give an item of the list another name.
@@ -82,8 +113,8 @@ func (d *decoder) presetInto(s *patch.Spec, n *node, path string) error {
 		return d.fault(n.at, path, "there is no preset %s; %s", shown(n.text), suggest(n.text, known))
 	}
 	*s = p.Normalise()
-	if err := stills(*s); err != nil {
-		return d.fault(n.at, path, "%v", err)
+	if d.presets[strings.TrimSuffix(path, ".preset")] = n.text; strings.HasSuffix(n.text, "-video") {
+		s.Media = "video"
 	}
 	return nil
 }
@@ -136,17 +167,8 @@ func (d *decoder) checkSpec(s *patch.Spec, n *node, path string) error {
 		return d.faultAt(join(path, name), text, path)
 	}
 	*s = s.Normalise()
-	if err := stills(*s); err != nil {
-		return d.fault(n.at, path, "%v", err)
-	}
-	return nil
-}
-
-// stills refuses layouts that can not be cut from single frames, as each sample is one.
-func stills(s patch.Spec) error {
-	if _, err := patch.New(s, patch.DefaultLimits()); err != nil {
-		text := strings.TrimPrefix(err.Error(), fmt.Sprintf("tokens %q: ", s.Name))
-		return fmt.Errorf("samples are cut frame by frame, which this output can not be: %s", text)
+	if s.Media == "image" && !cutsStills(*s) {
+		return d.faultAt(join(path, "media"), fmt.Sprintf("layout %s cuts clips alone; write media: video, or leave it out", s.Layout), path)
 	}
 	return nil
 }
