@@ -2,6 +2,7 @@ package shard_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parquet-go/parquet-go"
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/pipeline"
@@ -200,4 +202,48 @@ func TestFormatsRefuse(t *testing.T) {
 			t.Errorf("%v was created", o)
 		}
 	}
+}
+
+// All parquet shards of a dataset have one schema, whatever fields their samples have,
+// and row groups of a bounded size.
+func TestParquetSchemaAndGroups(t *testing.T) {
+	names := []string{"json", "txt", "vit.patches.npy", "frame.jpg", "audio.flac", "clip.mp4", "bin"}
+	var schemas, features []string
+	for _, fs := range [][]pipeline.Field{fields("json", "{}"), fields("bin", "x", "frame.jpg", "y")} {
+		w := form{shard.Parquet, shard.Zstd}.create(t, t.TempDir(), names...)
+		for i := range 3 {
+			add(t, w, pipeline.Sample{Key: fmt.Sprint(i), Fields: append(fs[:len(fs):len(fs)], pipeline.Field{Name: "vit.patches.npy", Data: npy("uint8", []int{20 << 20}, make([]byte, 20<<20))})})
+		}
+		s := seal(t, w)
+		f, err := parquet.OpenFile(s, s.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := f.Lookup("huggingface")
+		schemas, features = append(schemas, f.Schema().String()), append(features, text)
+		if n := len(f.RowGroups()); n != 2 || f.NumRows() != 3 {
+			t.Errorf("3 rows of 20 MiB are in %d row groups of %d rows", n, f.NumRows())
+		}
+		if n := footerSize(t, s, s.Bytes); n > 10_000 {
+			t.Errorf("the footer has %d bytes: values are in its statistics", n)
+		}
+	}
+	if schemas[0] != schemas[1] || features[0] != features[1] {
+		t.Errorf("schemas\n%s\n%s\nfeatures\n%s\n%s", schemas[0], schemas[1], features[0], features[1])
+	}
+	const want = `{"info":{"features":{"__key__":{"_type":"Value","dtype":"string"},"audio.flac":{"_type":"Audio"},"bin":{"_type":"Value","dtype":"binary"},` +
+		`"clip.mp4":{"_type":"Video"},"frame.jpg":{"_type":"Image"},"json":{"_type":"Value","dtype":"string"},"txt":{"_type":"Value","dtype":"string"},` +
+		`"vit.patches":{"data":{"_type":"Value","dtype":"binary"},"dtype":{"_type":"Value","dtype":"string"},"shape":{"_type":"Sequence","feature":{"_type":"Value","dtype":"int64"}}}}}}`
+	if features[0] != want {
+		t.Errorf("features %s", features[0])
+	}
+}
+
+func footerSize(t *testing.T, r io.ReaderAt, size int64) uint32 {
+	t.Helper()
+	var b [4]byte
+	if _, err := r.ReadAt(b[:], size-8); err != nil {
+		t.Fatal(err)
+	}
+	return binary.LittleEndian.Uint32(b[:])
 }

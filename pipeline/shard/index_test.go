@@ -2,6 +2,7 @@ package shard_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -57,5 +58,30 @@ func TestURLsThatLoadersMistake(t *testing.T) {
 		if err := shard.WriteWids(new(bytes.Buffer), "x", []shard.Info{s}); err == nil {
 			t.Errorf("%+v was written", s)
 		}
+	}
+}
+
+// The byte vector is what megatron-energon 7.4.1's prepare writes for such a tar.
+func TestEnergonFiles(t *testing.T) {
+	w := create(t, "x")
+	add(t, w, small()...)
+	side := seal(t, w).Sidecars()
+	if want := "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0e\x00\x00\x00\x00\x00\x00\x00\x1a\x00\x00\x00\x00\x00\x00"; len(side) != 1 || side[0].Suffix != ".idx" || string(side[0].Data) != want {
+		t.Errorf("beside the shard is %q", side)
+	}
+	shards := []shard.Info{{URL: "../a.tar", Samples: 3, Bytes: 1}, {URL: "../b.tar", Samples: 1, Bytes: 1}}
+	var info, split bytes.Buffer
+	if err := errors.Join(shard.EnergonInfo(&info, shards), shard.EnergonSplit(&split, shards)); err != nil {
+		t.Fatal(err)
+	}
+	squeeze := strings.NewReplacer(" ", "", "\n", "")
+	if got := squeeze.Replace(info.String()); got != `{"energon_version":"7.4.1","shard_counts":{"../a.tar":3,"../b.tar":1}}` {
+		t.Errorf("info %s", got)
+	}
+	if got := squeeze.Replace(split.String()); got != `{"exclude":[],"split_parts":{"test":[],"train":["../a.tar","../b.tar"],"val":[]}}` {
+		t.Errorf("split %s", got)
+	}
+	if err := shard.EnergonInfo(&info, []shard.Info{{URL: "{a,b}.tar"}}); err == nil {
+		t.Error("braces, which Energon expands, were written")
 	}
 }

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"errors"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -104,5 +106,67 @@ func TestNoNameInSpool(t *testing.T) {
 	}
 	if _, err := Create(dir+"/missing", WebDataset, Options{Name: "x"}); err == nil || !strings.Contains(err.Error(), "create shard x: ") {
 		t.Errorf("no folder: %v", err)
+	}
+}
+
+// The same holds for each other format.
+func TestSealReadsBackColumns(t *testing.T) {
+	for _, o := range []struct{ format, compression string }{{MDS, ""}, {MDS, Zstd}, {Parquet, ""}, {Parquet, Zstd}} {
+		for at := range 12 {
+			w, err := Create(t.TempDir(), o.format, Options{Name: "x", Compression: o.compression})
+			if err != nil {
+				t.Fatal(err)
+			}
+			data := make([]byte, 5000) // which zstd can not make shorter
+			rand.NewChaCha8([32]byte{}).Read(data)
+			s := pipeline.Sample{Key: "a", Fields: []pipeline.Field{{Name: "bin", Data: data}, {Name: "json", Data: []byte("{}")}}}
+			if err := w.Add(&s); err != nil {
+				t.Fatal(err)
+			}
+			w.layout = &forgetful{w.layout, int64(at * 400)}
+			if s, err := w.Seal(); s != nil || err == nil || !strings.Contains(err.Error(), "reading back") {
+				t.Errorf("%v, a bit at byte %d: %v", o, at*400, err)
+			}
+		}
+	}
+}
+
+// forgetful changes one bit of what it finished.
+type forgetful struct {
+	layout
+	at int64
+}
+
+func (l *forgetful) finish(f *os.File, at int64, entries []Entry, create func() (*os.File, error)) (*os.File, error) {
+	out, err := l.layout.finish(f, at, entries, create)
+	if err != nil {
+		return nil, err
+	}
+	var b [1]byte
+	if _, err := out.ReadAt(b[:], l.at); err != nil {
+		return nil, err
+	}
+	b[0] ^= 4
+	_, err = out.WriteAt(b[:], l.at)
+	return out, err
+}
+
+// No MDS shard grows to 4 GiB: what would make it so goes to the next one.
+func TestMDSIsFull(t *testing.T) {
+	s := &pipeline.Sample{Key: "a", Fields: []pipeline.Field{{Name: "bin", Data: make([]byte, 1000)}}}
+	l := &mdsLayout{}
+	if err := l.check(s, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(s.Key)) + 1000 + 8
+	last := mostMDS - mdsData(11, len(l.head)) - size
+	if err := l.check(s, last-1, 10); err != nil {
+		t.Errorf("the last that fits: %v", err)
+	}
+	if err := l.check(s, last, 10); !errors.Is(err, ErrFull) {
+		t.Errorf("one byte more: %v", err)
+	}
+	if err := l.check(s, mostMDS, 0); errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "less than 4 GiB") {
+		t.Errorf("a sample that fits nowhere: %v", err)
 	}
 }
