@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/codecs/patch"
 	"github.com/millrace/millrace/pipeline"
 )
@@ -115,6 +116,20 @@ func TestSoundAndPacks(t *testing.T) {
 	r := parse(t, vit+"outputs: [webdataset, mds]\npack: 512")
 	if a, b := r.Outputs[0].Pack, r.Outputs[1].Pack; a == b || *a != *b {
 		t.Errorf("both outputs are packed alike: %+v, %+v", a, b)
+	}
+}
+
+// What a recipe may say of packs, the packer takes.
+func TestPacksAreThoseOfThePacker(t *testing.T) {
+	if modes := packing.Modes(); len(modes) != 2 || modes[0] != firstFitDecreasing || modes[1] != firstFit {
+		t.Errorf("the packer has the modes %q", modes)
+	}
+	for _, text := range []string{"pack: 1", "pack: 2147483647", "pack: {budget: 65536, window: 65536, multiple: 65536, max_samples: 1048576}", "pack: {budget: 1, window: 1, multiple: 1, max_samples: 1, mode: first_fit_decreasing}"} {
+		p := parse(t, "tokens: pixtral-12b\n"+text).Outputs[0].Pack
+		s := packing.Settings{Capacity: p.Budget, Window: p.Window, Multiple: p.Multiple, Limit: p.MaxSamples, Mode: packing.Mode(p.Mode)}
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
