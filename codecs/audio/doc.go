@@ -20,7 +20,9 @@
 // Stamps jitter, by what a container's ticks can say. Sound is taken as continuous
 // until a stamp is more than [Tolerance] away from where the samples before it end. Then,
 // if it is late, the gap is silence; if it is early, what overlaps is cut off the later
-// packet. Each stretch without a gap is resampled as one, from its first sample,
+// packet. In containers of sound alone (all that [Sniff] names but M4A) an early stamp
+// cuts nothing and moves the clock: there the links of a chained Ogg file start anew, and
+// no other track has to keep step. Each stretch without a gap is resampled as one, from its first sample,
 // whatever the spans that were asked for: a sample never depends on them.
 //
 // All C memory is owned by the reader, belongs to one goroutine and never leaves the

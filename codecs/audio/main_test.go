@@ -68,7 +68,6 @@ func containerOf(name string) string {
 
 func open(tb testing.TB, name string, rules Rules) codecs.Sounds {
 	tb.Helper()
-	noLeaks(tb)
 	s, err := Open(context.Background(), load(tb, name), containerOf(name), rules, codecs.DefaultLimits())
 	if err != nil {
 		tb.Fatalf("%s: %v", name, err)
@@ -96,6 +95,7 @@ func all(s codecs.Sounds, length codecs.Rational) (samples []float32, err error)
 func whole(tb testing.TB, name string, rules Rules) (codecs.Info, []float32) {
 	tb.Helper()
 	s := open(tb, name, rules)
+	defer s.Close()
 	samples, err := all(s, codecs.NewRational(10, 1))
 	if !errors.Is(err, io.EOF) {
 		tb.Fatalf("%s: %v", name, err)

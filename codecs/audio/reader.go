@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/codecs"
@@ -34,7 +35,8 @@ type Reader struct {
 	silent  int64    // up to this sample of the grid there is silence first
 	first   sound    // what the decoder's frame says, if held
 	held    bool     // the decoder's frame is still to be taken
-	changes int      // of rate or channels
+	changes int      // of rate
+	shift   int64    // ticks that are added to all stamps
 	mono    []float32
 
 	out   []float32 // samples from base on
@@ -85,8 +87,8 @@ func (r *Reader) open(ctx context.Context, src codecs.Source, container string, 
 	if r.first.time != ffmpeg.NoTime {
 		r.grid.start = ffmpeg.Seconds(r.first.time, r.info.TimeBase)
 	}
-	// Times near the ends of int64 are nobody's clock.
-	if s := r.grid.start; !s.Known() || math.Abs(s.Float()) > 1<<40 {
+	// Beyond a century, times are nobody's clock, and fractions would overflow.
+	if s := r.grid.start; !s.Known() || math.Abs(s.Float()) > 1<<32 {
 		return codecs.Errorf(codecs.CodeTime, codecs.StageDecode, "the track starts at tick %d of %v s", r.first.time, r.info.TimeBase)
 	}
 	r.info.Start, r.info.SampleRate, r.info.Channels = r.grid.start, r.first.rate, r.first.channels
@@ -184,6 +186,9 @@ func (r *Reader) step(to int64) error {
 		if s, ok, err = r.dec.next(); err != nil {
 			return err
 		}
+		if s.time != ffmpeg.NoTime {
+			s.time += r.shift
+		}
 	}
 	if !ok {
 		r.ended = true
@@ -193,7 +198,7 @@ func (r *Reader) step(to int64) error {
 		return err
 	}
 	r.forget()
-	if pos := r.base + int64(len(r.out)); pos/int64(r.grid.rate) > r.lim.MaxDuration {
+	if r.base+int64(len(r.out)) > r.lim.MaxDuration*int64(r.grid.rate) {
 		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageDecode, "the track lasts longer than %d s", r.lim.MaxDuration)
 	}
 	return nil
@@ -212,6 +217,8 @@ func (r *Reader) take(s sound) error {
 		switch {
 		case off > slack:
 			return r.start(s)
+		case off < -slack && r.alone():
+			r.shift += r.ticks(-off / float64(s.rate))
 		case off < -slack:
 			from = int(min(math.Round(-off), float64(s.samples)))
 		}
@@ -232,40 +239,47 @@ func (r *Reader) start(s sound) error {
 	if err := checkSound(s.channels, s.rate); err != nil {
 		return err
 	}
-	next := &stretch{rate: s.rate, from: s.time}
-	pos := int64(0)
-	if r.run != nil {
-		if err := r.finish(); err != nil {
-			return err
-		}
-		if r.run.rate != s.rate {
-			r.changes++
-		}
-		pos = r.base + int64(len(r.out))
+	if err := r.finish(); err != nil {
+		return err
+	}
+	if r.run != nil && r.run.rate != s.rate {
+		r.changes++
 	}
 	if r.changes > r.lim.MaxSizeChanges {
 		return codecs.Errorf(codecs.CodeLimitChanges, codecs.StageDecode, "the sample rate changes more than %d times", r.lim.MaxSizeChanges)
 	}
-	if next.from == ffmpeg.NoTime {
-		next.from = r.stamp(pos)
+	pos := r.base + int64(len(r.out))
+	end := r.ticks(r.grid.time(pos).Float())
+	if s.time == ffmpeg.NoTime {
+		s.time = end
+	} else if s.time < end && r.alone() {
+		r.shift += end - s.time
+		s.time = end
 	}
-	at := r.grid.index(ffmpeg.Seconds(next.from, r.info.TimeBase))
-	if at/int64(r.grid.rate) > r.lim.MaxDuration {
-		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageDecode, "the track lasts longer than %d s, by a stamp of %d ticks", r.lim.MaxDuration, next.from)
+	at := r.grid.index(ffmpeg.Seconds(s.time, r.info.TimeBase))
+	if at > r.lim.MaxDuration*int64(r.grid.rate) {
+		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageDecode, "the track lasts longer than %d s, by a stamp of %d ticks", r.lim.MaxDuration, s.time)
 	}
-	r.silent, next.late = at, max(pos-at, 0)
+	next := &stretch{rate: s.rate, from: s.time, late: max(pos-at, 0)}
 	if s.rate != r.grid.rate {
 		if next.res = newResampler(s.rate, r.grid.rate); next.res == nil {
 			return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "this FFmpeg can not resample %d to %d Hz by soxr; it must be built with libsoxr", s.rate, r.grid.rate)
 		}
 	}
-	r.run, r.first, r.held = next, s, true
+	r.silent, r.run, r.first, r.held = at, next, s, true
 	return nil
 }
 
-// stamp is the tick at which sample n of the grid is heard.
-func (r *Reader) stamp(n int64) int64 {
-	return int64(math.Round(r.grid.time(n).Float() / r.info.TimeBase.Float()))
+// alone reports whether the container holds nothing but sound. Then there is no other
+// track to keep step with, and early stamps are no overlap: they start anew in the links
+// of a chained Ogg file, and in bare frames FFmpeg counts them up, by the first one's rate.
+func (r *Reader) alone() bool {
+	return slices.Contains([]string{MP3, ADTS, Ogg, FLAC, WAV}, r.info.Container)
+}
+
+// ticks is a number of seconds in the stream's time base.
+func (r *Reader) ticks(seconds float64) int64 {
+	return int64(math.Round(seconds / r.info.TimeBase.Float()))
 }
 
 // finish brings out what the stretch still holds.

@@ -70,6 +70,7 @@ func waveform(pcm []int16) []float32 {
 
 // Sound at 16 kHz is what librosa makes of it: soxr HQ, by bits.
 func TestGoldenResample(t *testing.T) {
+	noLeaks(t)
 	var g struct {
 		Cases []struct {
 			ID, Signal  string

@@ -30,7 +30,7 @@ func (r Rules) Validate() error {
 
 // decoders are the codecs that are read, with the one FFmpeg decoder used for each.
 var decoders = map[string]string{
-	"aac": "aac", "mp3": "mp3float", "mp2": "mp2float", "opus": "opus", "vorbis": "vorbis",
+	"aac": "aac", "mp3": "mp3float", "mp2": "mp2", "opus": "opus", "vorbis": "vorbis",
 	"flac": "flac", "alac": "alac", "ac3": "ac3", "eac3": "eac3",
 	"pcm_u8": "pcm_u8", "pcm_s16le": "pcm_s16le", "pcm_s16be": "pcm_s16be", "pcm_s24le": "pcm_s24le", "pcm_s24be": "pcm_s24be",
 	"pcm_s32le": "pcm_s32le", "pcm_s32be": "pcm_s32be", "pcm_f32le": "pcm_f32le", "pcm_f32be": "pcm_f32be",
