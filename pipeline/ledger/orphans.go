@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Orphan is an object under data/ that no record names.
+// Orphan is an object under data/ that no record names. A small file that loaders expect
+// beside a shard, under the shard's name and one more ending, belongs to the shard.
 type Orphan struct {
 	Key   string
 	Epoch int64
@@ -80,7 +81,9 @@ func dataObjects(ctx context.Context, s Store, stream Stream) ([]Orphan, error) 
 func unnamed(found []Orphan, named map[string]bool, epoch int64) []Orphan {
 	var rest []Orphan
 	for _, o := range found {
-		if !named[o.Key] {
+		// What stands beside a shard, under its name and one more ending, is the shard's.
+		shard := o.Key[:max(strings.LastIndexByte(o.Key, '.'), 0)]
+		if !named[o.Key] && !named[shard] {
 			o.Dead = o.Epoch < epoch
 			rest = append(rest, o)
 		}

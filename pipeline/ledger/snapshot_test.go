@@ -195,10 +195,16 @@ func TestOrphans(t *testing.T) {
 	m := store.NewMemory()
 	s := store.Plain{Store: m}
 	first := take(t, s, "first")
-	if err := first.Commit(t.Context(), entry(t, m, first, 2)); err != nil {
+	e := entry(t, m, first, 2)
+	if err := first.Commit(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	dead := entry(t, m, first, 2).Shards[0].Key // never committed
+	for _, key := range []string{e.Shards[0].Key, dead} {
+		if err := s.Replace(t.Context(), key+".idx", []byte("beside a shard")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	second := take(t, s, "second")
 	if err := second.Commit(t.Context(), entry(t, m, second, 2)); err != nil {
 		t.Fatal(err)
@@ -217,7 +223,7 @@ func TestOrphans(t *testing.T) {
 	if isDead, ok := got[live]; !ok || isDead {
 		t.Errorf("%s, of the current epoch, is %v, %v", live, isDead, ok)
 	}
-	if len(got) != 2 {
+	if !got[dead+".idx"] || len(got) != 3 { // that of the committed shard belongs to it
 		t.Errorf("got %v", got)
 	}
 }
