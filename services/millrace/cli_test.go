@@ -22,7 +22,7 @@ func TestHelp(t *testing.T) {
 	if code != exitDone || !strings.Contains(out, "backfill") || strings.Contains(out, "The child process that decodes") {
 		t.Errorf("--help exits %d and prints\n%s", code, out)
 	}
-	for _, command := range []string{"up", "push", "backfill", "worker", "inspect", "verify", "publish", "recipe validate", "recipe show", "recipe schema", "doctor", "version"} {
+	for _, command := range []string{"up", "push", "backfill", "worker", "inspect", "verify", "publish", "recipe validate", "recipe show", "recipe schema", "recipe diff", "diff-recipe", "doctor", "version"} {
 		code, out, _ := call(append(strings.Fields(command), "--help")...)
 		if code != exitDone || !strings.Contains(out, "Example") {
 			t.Errorf("%s --help exits %d and has no example:\n%s", command, code, out)

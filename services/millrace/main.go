@@ -55,6 +55,7 @@ type cli struct {
 	Verify   verifyCmd   `cmd:"" help:"Check a dataset's ledger and shards; exit 3 on any fault."`
 	Publish  publishCmd  `cmd:"" help:"Write a snapshot and the loaders' indexes."`
 	Recipe   recipeCmd   `cmd:"" help:"Check, show and describe recipes."`
+	Diff     diffCmd     `cmd:"" name:"diff-recipe" help:"The same as recipe diff."`
 	Doctor   doctorCmd   `cmd:"" help:"Check broker, store, FFmpeg, disk and limits; say what to do."`
 	Version  versionCmd  `cmd:"" help:"Print versions."`
 	Mill     millCmd     `cmd:"" hidden:"" help:"The child process that decodes; started by a worker."`
