@@ -54,8 +54,9 @@ type Description struct {
 type TokenInfo struct {
 	Layout    string          `json:"layout"`
 	Patch     int             `json:"patch"`
-	Count     int             `json:"count"`   // real tokens, without padding
-	Resized   [2]int          `json:"resized"` // (width, height) after the resize, before any crop
+	Count     int             `json:"count"`              // patches, without padding
+	Language  int             `json:"language,omitempty"` // tokens that they are to the language model
+	Resized   [2]int          `json:"resized"`            // (width, height) after the resize, before any crop
 	DType     string          `json:"dtype"`
 	Filter    patch.Filter    `json:"filter"`
 	PassOrder patch.PassOrder `json:"pass_order"`

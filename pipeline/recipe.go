@@ -147,3 +147,13 @@ type Pack struct {
 	MaxSamples int    `json:"max_samples,omitempty"`
 	Mode       string `json:"mode"` // "first_fit_decreasing" or "first_fit"
 }
+
+// Packs reports whether some output joins samples into sequences.
+func (r *Recipe) Packs() bool {
+	for _, o := range r.Outputs {
+		if o.Pack != nil {
+			return true
+		}
+	}
+	return false
+}

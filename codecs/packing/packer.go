@@ -78,6 +78,11 @@ type Fill struct {
 	Slots   int64 `json:"slots"`  // packs times capacity
 }
 
+// Plus is both together.
+func (f Fill) Plus(o Fill) Fill {
+	return Fill{f.Packs + o.Packs, f.Samples + o.Samples, f.Tokens + o.Tokens, f.Slots + o.Slots}
+}
+
 // Rate is the share of the slots that hold a token, 0 to 1; 0 without packs.
 func (f Fill) Rate() float64 { return float64(f.Tokens) / float64(max(f.Slots, 1)) }
 

@@ -87,7 +87,7 @@ func (r *Record) checkShard(s Shard, prefix string) error {
 		return fmt.Errorf("its name does not belong to its epoch, which is %s", prefix)
 	case s.Format == "":
 		return errors.New("its format is missing")
-	case s.Bytes < 0 || s.Samples < 0:
+	case s.Bytes < 0 || s.Samples < 0 || s.Members < 0:
 		return errors.New("its size or its count of samples is negative")
 	case !isHex(s.SHA256, 32) || !isHex(s.CRC32C, 4):
 		return errors.New("its digest is malformed")

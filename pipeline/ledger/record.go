@@ -57,8 +57,11 @@ type Shard struct {
 	SHA256  string `json:"sha256"` // hex
 	CRC32C  string `json:"crc32c"` // hex, 8 digits
 	Samples int64  `json:"samples"`
-	From    int64  `json:"from"`
-	To      int64  `json:"to"`
+	// Members is how many of the jobs' samples it holds, where they were packed into
+	// longer ones; else 0, and they are Samples.
+	Members int64 `json:"members,omitempty"`
+	From    int64 `json:"from"`
+	To      int64 `json:"to"`
 }
 
 // Table is an object with a record's outcomes: a JSON array. Its name holds its

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -183,7 +184,7 @@ func (c *chainCheck) samples(key string, r *Record, outcomes []Outcome) {
 	held := map[output]int64{}
 	written := map[string]bool{}
 	for _, s := range r.Shards {
-		held[output{s.Dataset, s.Format}] += s.Samples
+		held[output{s.Dataset, s.Format}] += cmp.Or(s.Members, s.Samples)
 		written[s.Dataset] = true
 	}
 	for out, got := range held {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"path"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -13,8 +12,8 @@ import (
 	"github.com/millrace/millrace/pipeline/store"
 )
 
-// commit makes batches durable, one at a time: shards first, each verified, then the
-// record that names them, then (advisory) the source's offset.
+// commit makes batches durable, one at a time: shards and their recipes first, each
+// shard verified, then the record that names them, then (advisory) the source's offset.
 func (s *Stream) commit(ctx context.Context, batches <-chan *batch) error {
 	for b := range batches {
 		if err := s.commitBatch(ctx, b); err != nil {
@@ -35,14 +34,15 @@ func (s *Stream) commitBatch(ctx context.Context, b *batch) error {
 	g.SetLimit(uploads)
 	for i, sh := range b.shards {
 		g.Go(func() error {
-			key := s.parts.Chain.ShardKey(strings.TrimPrefix(path.Ext(sh.Name), "."))
-			if err := store.Upload(up, s.parts.Store, key, store.Body{Data: sh, Size: sh.Bytes, SHA256: sh.SHA256, CRC32C: sh.CRC32C}); err != nil {
+			_, ext, _ := strings.Cut(sh.Name, ".")
+			key := s.parts.Chain.ShardKey(ext)
+			if err := s.upload(up, key, sh); err != nil {
 				return fmt.Errorf("uploading shard %s: %w", key, err)
 			}
 			shards[i] = ledger.Shard{
-				Key: key, Dataset: sh.dataset, Recipe: sh.recipe, Format: sh.format, Bytes: sh.Bytes,
+				Key: key, Dataset: sh.dataset, Recipe: sh.recipe.Digest, Format: sh.format, Bytes: sh.Bytes,
 				SHA256: hex.EncodeToString(sh.SHA256[:]), CRC32C: fmt.Sprintf("%08x", sh.CRC32C),
-				Samples: int64(sh.Samples()), From: b.from, To: b.to,
+				Samples: int64(sh.Samples()), Members: sh.members, From: b.from, To: b.to,
 			}
 			return nil
 		})
@@ -50,13 +50,43 @@ func (s *Stream) commitBatch(ctx context.Context, b *batch) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if err := s.keepRecipes(ctx, b); err != nil {
+		return err
+	}
 	e := ledger.Entry{To: b.to, Skipped: b.skipped, Shards: shards, Outcomes: b.outcomes, Tools: s.parts.Tools}
 	if err := s.parts.Chain.Commit(ctx, e); err != nil {
 		return err
 	}
 	s.parts.Observe.Committed(&e)
+	if b.fill.Packs > 0 {
+		s.parts.Observe.Packed(b.fill)
+	}
 	if s.parts.Advise != nil {
 		s.parts.Advise(b.to)
+	}
+	return nil
+}
+
+// upload puts a shard and what loaders expect beside it.
+func (s *Stream) upload(ctx context.Context, key string, sh sealed) error {
+	for _, c := range sh.Sidecars() {
+		if err := store.Upload(ctx, s.parts.Store, key+c.Suffix, store.BytesBody(c.Data)); err != nil {
+			return err
+		}
+	}
+	return store.Upload(ctx, s.parts.Store, key, store.Body{Data: sh, Size: sh.Bytes, SHA256: sh.SHA256, CRC32C: sh.CRC32C})
+}
+
+// keepRecipes sees to it that each recipe which the record will name can be looked up.
+func (s *Stream) keepRecipes(ctx context.Context, b *batch) error {
+	for _, sh := range b.shards {
+		if s.kept[sh.recipe.Digest] || s.parts.Keep == nil {
+			continue
+		}
+		if err := s.parts.Keep(ctx, sh.recipe); err != nil {
+			return err
+		}
+		s.kept[sh.recipe.Digest] = true
 	}
 	return nil
 }

@@ -2,11 +2,13 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/shard"
@@ -21,25 +23,32 @@ type batch struct {
 	text     int // about how many bytes the outcomes have
 	shards   []sealed
 	open     map[output]*openShard
-	since    time.Time // of its first delivery; zero while there is none
+	windows  map[output]*sequencer // of outputs that are packed
+	fill     packing.Fill          // of the windows that were packed
+	since    time.Time             // of its first delivery; zero while there is none
 	age      time.Duration
 }
 
-// output is one shard format of one dataset.
+// output is one shard format of one dataset, and one shape of samples where the format
+// has columns.
 type output struct {
 	dataset string
 	index   int // in the recipe's Outputs
+	shape   string
 }
 
 type openShard struct {
 	*shard.Writer
-	recipe *pipeline.Recipe
-	bounds pipeline.Output
+	recipe  *pipeline.Recipe
+	bounds  pipeline.Output
+	members int64 // samples of jobs, where they are packed into sequences
 }
 
 type sealed struct {
 	*shard.Sealed
-	dataset, format, recipe string
+	dataset, format string
+	recipe          *pipeline.Recipe
+	members         int64
 }
 
 // What is finished in one batch is bounded, so that a record and the scratch disk are.
@@ -80,7 +89,9 @@ type packer struct {
 	out   chan<- *batch
 }
 
-func (p *packer) begin() { p.batch = &batch{from: p.next, to: p.next, open: map[output]*openShard{}} }
+func (p *packer) begin() {
+	p.batch = &batch{from: p.next, to: p.next, open: map[output]*openShard{}, windows: map[output]*sequencer{}}
+}
 
 // await gives the next item once it is finished. Meanwhile the batch may grow old, and
 // is flushed.
@@ -88,7 +99,7 @@ func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, er
 	var it *item
 	var done <-chan struct{}
 	var idle <-chan time.Time
-	if p.s.cfg.Idle > 0 && p.batch.from < p.batch.to {
+	if p.s.cfg.Idle > 0 && !p.s.cfg.Steady && p.batch.from < p.batch.to {
 		idle = time.After(p.s.cfg.Idle)
 	}
 	for {
@@ -110,7 +121,7 @@ func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, er
 			if err := p.flush(ctx); err != nil {
 				return nil, false, err
 			}
-		case <-clock(p.batch.since, p.batch.age):
+		case <-clock(p.batch.since, p.batch.age, p.s.cfg.Steady):
 			if err := p.flush(ctx); err != nil {
 				return nil, false, err
 			}
@@ -180,32 +191,76 @@ func (p *packer) addPart(it *item, i int) error {
 	return nil
 }
 
-// write appends a sample to the open shard of each output.
+// write appends a sample to each output: to its open shard, or to the window that is
+// packed into sequences.
 func (b *batch) write(dir string, p *part, sm *pipeline.Sample) error {
 	for i, o := range p.recipe.Outputs {
-		key := output{p.job.Dataset, i}
-		w := b.open[key]
-		if w == nil {
-			nw, err := shard.Create(dir, o.Format, shard.Options{Name: ulid.Make().String()})
-			if err != nil {
-				return err
-			}
-			w = &openShard{nw, p.recipe, o}
-			b.open[key] = w
-			if len(b.shards) == 0 && (len(b.open) == 1 || o.ShardAge < b.age) {
-				b.age = o.ShardAge
-			}
+		key := output{dataset: p.job.Dataset, index: i}
+		var err error
+		if o.Pack != nil {
+			err = b.collect(dir, key, p.recipe, sm)
+		} else {
+			err = b.append(dir, key, p.recipe, sm, 0)
 		}
-		if err := w.Add(sm); err != nil {
+		if err != nil {
 			return err
-		}
-		if w.Bytes() >= o.ShardBytes || int64(w.Samples()) >= o.ShardSamples {
-			if err := b.seal(key); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// append puts a sample into the open shard of an output, and closes that when it is
+// full. members is how many samples were packed into this one, or 0.
+func (b *batch) append(dir string, key output, r *pipeline.Recipe, sm *pipeline.Sample, members int) error {
+	o := r.Outputs[key.index]
+	var err error
+	if key.shape, err = shard.Shape(o.Format, sm); err != nil {
+		return err
+	}
+	w := b.open[key]
+	if w != nil && w.recipe.Digest != r.Digest { // loaded anew while the batch was open
+		if err := b.seal(key); err != nil {
+			return err
+		}
+		w = nil
+	}
+	for {
+		if w == nil {
+			if w, err = b.create(dir, key, r); err != nil {
+				return err
+			}
+		}
+		err := w.Add(sm)
+		if errors.Is(err, shard.ErrFull) && w.Samples() > 0 {
+			if err := b.seal(key); err != nil {
+				return err
+			}
+			w = nil
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		w.members += int64(members)
+		if w.Bytes() >= o.ShardBytes || int64(w.Samples()) >= o.ShardSamples {
+			return b.seal(key)
+		}
+		return nil
+	}
+}
+
+// create opens an output's next shard.
+func (b *batch) create(dir string, key output, r *pipeline.Recipe) (*openShard, error) {
+	o := r.Outputs[key.index]
+	w, err := shard.Create(dir, o.Format, shard.Options{Name: ulid.Make().String(), Compression: o.Compression, Fields: r.FieldNames(o)})
+	if err != nil {
+		return nil, err
+	}
+	if len(b.shards) == 0 && (len(b.open) == 0 || o.ShardAge < b.age) {
+		b.age = o.ShardAge
+	}
+	b.open[key] = &openShard{Writer: w, recipe: r, bounds: o}
+	return b.open[key], nil
 }
 
 // seal closes one open shard. It belongs to the batch until that is committed.
@@ -216,7 +271,7 @@ func (b *batch) seal(key output) error {
 		return err
 	}
 	delete(b.open, key)
-	b.shards = append(b.shards, sealed{s, key.dataset, w.bounds.Format, w.recipe.Digest})
+	b.shards = append(b.shards, sealed{s, key.dataset, w.bounds.Format, w.recipe, w.members})
 	return nil
 }
 
@@ -245,6 +300,9 @@ func (p *packer) flush(ctx context.Context) error {
 	if b.from == b.to {
 		return nil
 	}
+	if err := b.sequenceAll(p.s.cfg.Dir); err != nil {
+		return err
+	}
 	for key := range b.open {
 		if err := b.seal(key); err != nil {
 			return err
@@ -261,6 +319,9 @@ func (p *packer) flush(ctx context.Context) error {
 
 // abort frees what the batch holds on disk. After a commit there is nothing left to free.
 func (b *batch) abort() {
+	for _, w := range b.windows {
+		w.close()
+	}
 	for _, w := range b.open {
 		w.Abort()
 	}

@@ -21,13 +21,15 @@ import (
 //
 // It is written by one goroutine, then read by one.
 type result struct {
-	dir  string
-	job  *pipeline.Job
-	keys map[string]struct{} // of the samples, while it is written
-	mem  []byte
-	file *os.File
-	w    *bufio.Writer
-	size int64
+	dir string
+	job *pipeline.Job
+	// recipe is the job's, where it has one: its samples must fit the sequences that it packs.
+	recipe *pipeline.Recipe
+	keys   map[string]struct{} // of the samples, while it is written
+	mem    []byte
+	file   *os.File
+	w      *bufio.Writer
+	size   int64
 }
 
 // inMemory is how much of a result stays in memory: a window of these is small
@@ -40,6 +42,9 @@ const inMemory = 32 << 10
 func (r *result) Add(s *pipeline.Sample) error {
 	if err := r.check(s); err != nil {
 		return codecs.Errorf(codecs.CodeInvalid, codecs.StagePack, "sample %.60q: %w", s.Key, err)
+	}
+	if err := r.checkLength(s); err != nil {
+		return err
 	}
 	parts, err := s.Encode()
 	if err != nil {
@@ -83,6 +88,22 @@ func (r *result) check(s *pipeline.Sample) error {
 	return checkNames(s)
 }
 
+// checkLength wants what is packed into sequences to fit them.
+func (r *result) checkLength(s *pipeline.Sample) error {
+	if r.recipe == nil {
+		return nil
+	}
+	for _, o := range r.recipe.Outputs {
+		if o.Pack == nil {
+			continue
+		}
+		if _, err := o.Pack.Length(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkNames asks of a sample what package shard asks of it.
 func checkNames(s *pipeline.Sample) error {
 	if err := shard.CheckKey(s.Key); err != nil {
@@ -118,7 +139,7 @@ func (r *result) spill() error {
 // Reset forgets all samples.
 func (r *result) Reset() error {
 	r.close()
-	*r = result{dir: r.dir, job: r.job}
+	*r = result{dir: r.dir, job: r.job, recipe: r.recipe}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/mill"
@@ -51,6 +52,8 @@ type Observer interface {
 	Ended(job *pipeline.Job, status ledger.Status, v pipeline.Verdict, sourceBytes int64)
 	// Committed is called when a record is durable.
 	Committed(e *ledger.Entry)
+	// Packed is called after Committed, with what a record's samples were packed into.
+	Packed(f packing.Fill)
 }
 
 // Parts is what a stream works with. The stream owns none of them.
@@ -68,6 +71,9 @@ type Parts struct {
 	// fetched and worked on, so that no more is spooled than the mills can use.
 	Ahead   chan struct{}
 	Observe Observer
+	// Keep stores a recipe under its digest, before the first record that names it; may
+	// be nil.
+	Keep func(ctx context.Context, r *pipeline.Recipe) error
 	// Advise is told the committed offset, for the source's own books; may be nil.
 	Advise func(offset int64)
 }
@@ -82,6 +88,9 @@ type Config struct {
 	// Idle commits what there is when nothing has come for so long; 0 leaves that to the
 	// recipe's shard age. It makes small shards: for people who watch, not for fleets.
 	Idle time.Duration `yaml:"commit_when_idle"`
+	// Steady commits by sizes and counts alone, never by time, so that the same jobs give
+	// the same sequences where a recipe packs. For backfills.
+	Steady bool `yaml:"-"`
 }
 
 // DefaultConfig has the window of the design.
@@ -105,12 +114,13 @@ type Stream struct {
 	cfg    Config
 	parts  Parts
 	window *window
-	inHand *item // what packing holds and has not packed yet
+	inHand *item           // what packing holds and has not packed yet
+	kept   map[string]bool // digests of the recipes that were kept; committing's own
 }
 
 // New makes a loop; Run runs it once.
 func New(cfg Config, p Parts) *Stream {
-	return &Stream{cfg: cfg, parts: p, window: newWindow(cfg.Window, cfg.WindowBytes)}
+	return &Stream{cfg: cfg, parts: p, window: newWindow(cfg.Window, cfg.WindowBytes), kept: map[string]bool{}}
 }
 
 // Run takes from feed until it ends, then returns nil when all is committed. When ctx
@@ -169,9 +179,9 @@ func (s *Stream) repeats(j *pipeline.Job) (offset int64, yes bool) {
 	return offset, found && status == ledger.OK
 }
 
-// clock is when a batch is old enough to commit; far away while it is empty.
-func clock(since time.Time, age time.Duration) <-chan time.Time {
-	if since.IsZero() {
+// clock is when a batch is old enough to commit; never while it is empty, or steady.
+func clock(since time.Time, age time.Duration, steady bool) <-chan time.Time {
+	if since.IsZero() || steady {
 		return nil
 	}
 	return time.After(time.Until(since.Add(age)))

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/mill"
@@ -107,6 +108,7 @@ type quiet struct{}
 
 func (quiet) Ended(*pipeline.Job, ledger.Status, pipeline.Verdict, int64) {}
 func (quiet) Sampled()                                                    {}
+func (quiet) Packed(packing.Fill)                                         {}
 func (quiet) Committed(*ledger.Entry)                                     {}
 
 type bench struct {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/ledger"
 )
@@ -32,6 +33,9 @@ type Counts struct {
 	Shards     int64 `json:"shards"`
 	ShardBytes int64 `json:"shard_bytes"`
 	Committed  int64 `json:"committed_samples"`
+
+	// Packing is what samples were packed into, where the recipe packs them.
+	Packing packing.Fill `json:"packing,omitzero"`
 
 	// Sampled is how many samples mills gave so far, those of jobs under way included.
 	Sampled int64 `json:"-"`
@@ -78,6 +82,13 @@ func (t *Tally) Committed(e *ledger.Entry) {
 		t.c.ShardBytes += s.Bytes
 		t.c.Committed += s.Samples
 	}
+}
+
+// Packed implements Observer.
+func (t *Tally) Packed(f packing.Fill) {
+	t.mu.Lock()
+	t.c.Packing = t.c.Packing.Plus(f)
+	t.mu.Unlock()
 }
 
 // Counts is a copy of what was counted so far.

@@ -68,6 +68,7 @@ func (s *Stream) workPart(ctx context.Context, p *part) error {
 			Detail: fmt.Sprintf("no recipe is loaded for dataset %q", p.job.Dataset)}
 		return nil
 	}
+	p.result.recipe = p.recipe
 	defer p.closeFiles()
 	if err := s.fetch(ctx, p); err != nil {
 		if p.verdict.Fault = faultOf(err); p.verdict.Fault == nil {

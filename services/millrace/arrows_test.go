@@ -21,7 +21,8 @@ var arrows = map[string][]string{
 
 	"codecs/internal/ffmpeg": {"codecs"},
 
-	"pipeline":         {"codecs", "codecs/mel", "codecs/patch"},
+	"codecs/packing":   {"codecs"},
+	"pipeline":         {"codecs", "codecs/mel", "codecs/packing", "codecs/patch"},
 	"pipeline/message": {"pipeline", "codecs"},
 	"pipeline/recipe":  {"pipeline", "codecs", "codecs/patch"},
 	"pipeline/s3":      {"pipeline"},
@@ -31,7 +32,7 @@ var arrows = map[string][]string{
 	"pipeline/ledger":  {"pipeline", "codecs"},
 	"pipeline/shard":   {"pipeline", "codecs", "codecs/patch"},
 	"pipeline/mill":    {"pipeline", "codecs"},
-	"pipeline/stream":  {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/mill", "pipeline/store"},
+	"pipeline/stream":  {"pipeline", "codecs", "codecs/packing", "pipeline/ledger", "pipeline/shard", "pipeline/mill", "pipeline/store"},
 
 	// Helpers of tests.
 	"pipeline/queue/kafkatest": {},

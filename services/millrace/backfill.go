@@ -170,9 +170,11 @@ func (c backfillCmd) work(a *app, cfg settings.Config, r *pipeline.Recipe) error
 		p = startProgress(a.errOut, tally, func() (int64, bool) { return f.jobs.Load() - atomic.LoadInt64(&done), f.final.Load() })
 	}
 	a.drains.Store(true)
-	err = stream.New(b.Window, stream.Parts{
+	window := b.Window
+	window.Steady = r.Packs()
+	err = stream.New(window, stream.Parts{
 		Recipes: func(string) *pipeline.Recipe { return r }, Fetch: b.Fetch, Mills: b.Mills,
-		Chain: chain, Store: b.Store, Known: known, Tools: cfg.Tools(), Ahead: b.Ahead, Observe: tally,
+		Chain: chain, Store: b.Store, Known: known, Tools: cfg.Tools(), Ahead: b.Ahead, Observe: tally, Keep: b.Keep,
 	}).Run(a.ctx, f)
 	if !c.Quiet {
 		p.end()
@@ -200,6 +202,9 @@ func (c backfillCmd) report(a *app, n stream.Counts, before int64, took time.Dur
 		fmt.Fprintf(a.out, "%d jobs in %v (%d were done before): %d ok, %d dup-of, %d quarantined%s\n%d frames, %d samples in %d shards, %s; %v of media, %s read\n",
 			n.Jobs, took.Round(10*time.Millisecond), before, n.OK, n.Duplicates, n.Quarantined, inBrackets(codeCounts(n.Codes)),
 			n.Frames, n.Samples, n.Shards, size(n.ShardBytes), time.Duration(n.MediaSeconds*1e9).Round(time.Second), size(n.SourceBytes))
+	}
+	if f := n.Packing; f.Packs > 0 && !a.json {
+		fmt.Fprintf(a.out, "packed %d samples into %d sequences, %.1f %% full\n", f.Samples, f.Packs, 100*f.Rate())
 	}
 	switch {
 	case stopped:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/recipe"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/stream"
 )
@@ -15,6 +17,7 @@ type Backfill struct {
 	Fetch   stream.Fetch
 	Window  stream.Config
 	Ahead   chan struct{}
+	Keep    func(context.Context, *pipeline.Recipe) error
 	Scratch string
 	closed  []func()
 }
@@ -43,6 +46,7 @@ func (c Config) OpenBackfill(ctx context.Context) (b *Backfill, err error) {
 		return b, err
 	}
 	b.closed = append(b.closed, closed)
+	b.Keep = keepIn(b.Store)
 	if b.Mills, err = c.OpenMills(); err != nil {
 		return b, err
 	}
@@ -52,4 +56,11 @@ func (c Config) OpenBackfill(ctx context.Context) (b *Backfill, err error) {
 	}
 	b.closed = append(b.closed, closed)
 	return b, nil
+}
+
+// keepIn stores recipes beside the samples that they make.
+func keepIn(s store.Store) func(context.Context, *pipeline.Recipe) error {
+	return func(ctx context.Context, r *pipeline.Recipe) error {
+		return recipe.Save(ctx, store.Plain{Store: s}, r)
+	}
 }

@@ -63,7 +63,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, er
 	}
 	w.Worker, err = worker.New(worker.Parts{
 		Queue: c.Queue, Message: c.messageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
-		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(),
+		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(), Keep: keepIn(s),
 	})
 	if err != nil {
 		return w, err

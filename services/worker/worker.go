@@ -35,6 +35,8 @@ type Parts struct {
 	Log     *slog.Logger
 	// Tools are the versions that records name.
 	Tools map[string]string
+	// Keep is as in stream.Parts.
+	Keep func(ctx context.Context, r *pipeline.Recipe) error
 }
 
 // Worker consumes a topic.
@@ -197,7 +199,7 @@ func (w *Worker) stream(ctx context.Context, a queue.Assignment, log *slog.Logge
 	defer p.Close()
 	s := stream.New(w.Window, stream.Parts{
 		Recipes: w.Recipes, Fetch: w.Fetch, Mills: w.Mills, Chain: chain, Store: w.Store, Known: known, Tools: w.Tools,
-		Ahead: w.ahead, Observe: w.Observe,
+		Ahead: w.ahead, Observe: w.Observe, Keep: w.Keep,
 		Advise: func(offset int64) {
 			if err := a.CommitAdvisory(offset); err != nil {
 				log.Debug("advisory offset", "error", err)
