@@ -5,16 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
@@ -25,56 +23,14 @@ type child struct {
 	cmd    *exec.Cmd
 	conn   *net.UnixConn
 	stderr *tail
+	report Report
 	born   time.Time
+	cpu    time.Duration // what it may use in its life; 0 where nothing is confined
+	gauge  *gauge        // nil where nothing is watched
+	over   atomic.Pointer[codecs.Error]
 	jobs   int
 	buf    []byte
 	sample pipeline.Sample
-}
-
-// startChild runs argv with one end of a socket as descriptor 3, and waits until it
-// says hello. It gets no environment but env, no input, and the root as its folder.
-func startChild(argv, env []string) (*child, error) {
-	ours, theirs, err := socketPair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	c := &child{conn: ours, stderr: &tail{}, born: time.Now()}
-	c.cmd = exec.Command(argv[0], argv[1:]...)
-	c.cmd.Env = append([]string{}, env...) // never nil: that would hand over ours
-	c.cmd.Dir = "/"
-	c.cmd.Stderr = c.stderr
-	c.cmd.ExtraFiles = []*os.File{theirs}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.cmd.WaitDelay = time.Second // whoever else has its standard error may keep it
-	if err := c.cmd.Start(); err != nil {
-		ours.Close()
-		return nil, fmt.Errorf("starting a mill: %w", err)
-	}
-	ours.SetReadDeadline(time.Now().Add(helloWithin))
-	if k, _, err := readFrame(ours, &c.buf); err != nil || k != kindHello {
-		c.kill()
-		return nil, fmt.Errorf("a mill did not come up: %v; it said: %s", err, c.stderr)
-	}
-	return c, nil
-}
-
-const helloWithin = 30 * time.Second
-
-func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("a socket for a mill: %w", err)
-	}
-	theirs = os.NewFile(uintptr(fds[1]), "mill")
-	f := os.NewFile(uintptr(fds[0]), "mill")
-	defer f.Close()
-	conn, err := net.FileConn(f)
-	if err != nil {
-		theirs.Close()
-		return nil, nil, fmt.Errorf("a socket for a mill: %w", err)
-	}
-	return conn.(*net.UnixConn), theirs, nil
 }
 
 // do runs one job. After an error the child is of no more use and must be killed.
@@ -83,6 +39,17 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 // disk is not the medium's fault. emit's own error is returned wrapped in emitError.
 func (c *child) do(ctx context.Context, a *Assignment, lim Limits, emit func(*pipeline.Sample) error) (pipeline.Verdict, error) {
 	defer c.killWhenDone(ctx)()
+	stop := c.watch()
+	v, err := c.exchange(ctx, a, lim, emit)
+	stop()
+	if e := c.over.Load(); e != nil && !errors.As(err, new(emitError)) && ctx.Err() == nil {
+		return pipeline.Verdict{}, e // it may have ended well all the same, but it is dead now
+	}
+	return v, err
+}
+
+// exchange sends a job and takes what comes back.
+func (c *child) exchange(ctx context.Context, a *Assignment, lim Limits, emit func(*pipeline.Sample) error) (pipeline.Verdict, error) {
 	c.jobs++
 	var msg bytes.Buffer
 	enc := json.NewEncoder(&msg)
@@ -165,16 +132,28 @@ func (c *child) died(ctx context.Context, err error) error {
 	}
 	c.kill()
 	ws, _ := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	switch {
+	signal := syscall.Signal(0)
+	if ws.Signaled() {
+		signal = ws.Signal()
+	}
+	switch ps := c.cmd.ProcessState; {
 	case errors.Is(err, errFrame), errors.Is(err, os.ErrDeadlineExceeded): // it was kill that killed it
 		return fault(pipeline.CodeCrash, "the mill did not keep to its protocol: %v", err)
-	case ws.Signaled() && ws.Signal() == syscall.SIGKILL,
-		strings.Contains(c.stderr.String(), "out of memory"):
-		return fault(pipeline.CodeOOM, "the mill was killed from outside, as the kernel does when memory runs out (%s)", c.cmd.ProcessState)
-	case c.cmd.ProcessState.Exited() && c.cmd.ProcessState.ExitCode() == 0:
+	case signal == syscall.SIGSYS:
+		return fault(pipeline.CodeCrash, "the mill was stopped at a system call that no decoder needs: the medium may be an attack on the decoder")
+	case signal == syscall.SIGKILL && c.cpu > 0 && ps.UserTime()+ps.SystemTime() >= c.cpu:
+		return fault(pipeline.CodeTimeout, "the mill used more than %v of processor time", c.cpu)
+	case signal == syscall.SIGKILL, outOfMemory(c.stderr.String()):
+		return fault(pipeline.CodeOOM, "the mill was killed from outside, as the kernel does when memory runs out, or was given no more (%s)", ps)
+	case ps.Exited() && ps.ExitCode() == 0:
 		return fault(pipeline.CodeCrash, "the mill left in the middle of the job: %v", err)
 	}
 	return fault(pipeline.CodeCrash, "the mill died: %s: %s", c.cmd.ProcessState, c.stderr)
+}
+
+// outOfMemory knows the last words of Go's runtime when the kernel gives it no more.
+func outOfMemory(said string) bool {
+	return strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory")
 }
 
 // kill ends the process and waits for it. It may be called twice.
@@ -186,6 +165,7 @@ func (c *child) kill() {
 		t := time.AfterFunc(dyingWithin, func() { syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) })
 		c.cmd.Wait()
 		t.Stop()
+		c.gauge.close()
 	}
 }
 

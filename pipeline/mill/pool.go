@@ -18,6 +18,9 @@ type Limits struct {
 	Stall time.Duration `yaml:"max_stall"`
 	// Output is how many bytes of samples it may give.
 	Output int64 `yaml:"max_output"`
+	// Memory is how many bytes the child may hold, in RAM and swap, without what it shares
+	// with others. It is of no effect with confinement off.
+	Memory int64 `yaml:"max_memory"`
 }
 
 // Config says how a pool of mills is run.
@@ -28,6 +31,8 @@ type Config struct {
 	Jobs   int           `yaml:"max_jobs"`
 	Age    time.Duration `yaml:"max_age"`
 	Limits `yaml:",inline"`
+	// Confinement is what to do where a child can not be confined in full.
+	Confinement Confinement `yaml:"confinement"`
 
 	// Argv starts a child; Env is its whole environment. Set by the program, not by people.
 	Argv []string `yaml:"-"`
@@ -36,7 +41,8 @@ type Config struct {
 
 // DefaultConfig is a pool for count cores.
 func DefaultConfig(count int) Config {
-	return Config{Count: count, Jobs: 200, Age: 10 * time.Minute, Limits: Limits{Wall: 4 * time.Hour, Stall: 20 * time.Second, Output: 4 << 30}}
+	return Config{Count: count, Jobs: 200, Age: 10 * time.Minute, Limits: Limits{Wall: 4 * time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
+		Confinement: Strict}
 }
 
 // Validate refuses settings by name.
@@ -52,9 +58,16 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mill.max_wall is %v and mill.max_stall %v; they need 1s or more", c.Wall, c.Stall)
 	case c.Output < 1<<20:
 		return fmt.Errorf("mill.max_output is %d bytes; it needs 1 MiB or more", c.Output)
+	case c.Memory < leastMemory || c.Memory > 1<<50:
+		return fmt.Errorf("mill.max_memory is %d bytes; it needs 256 MiB or more", c.Memory)
+	case c.Confinement != Strict && c.Confinement != BestEffort && c.Confinement != Off:
+		return fmt.Errorf("mill.confinement is %q: say %s, %s or %s", c.Confinement, Strict, BestEffort, Off)
 	}
 	return nil
 }
+
+// leastMemory is below what a decoder of one large picture needs.
+const leastMemory = 256 << 20
 
 // Sink takes a job's samples. Reset takes back all that were added: the job begins
 // again after its mill died.
@@ -67,6 +80,7 @@ type Sink interface {
 type Pool struct {
 	cfg   Config
 	slots chan *child // nil stands for a child that is not started
+	from  *starter
 }
 
 // NewPool makes a pool; children start when jobs come.
@@ -74,11 +88,30 @@ func NewPool(cfg Config) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Pool{cfg: cfg, slots: make(chan *child, cfg.Count)}
+	p := &Pool{cfg: cfg, slots: make(chan *child, cfg.Count), from: newStarter()}
 	for range cfg.Count {
 		p.slots <- nil
 	}
 	return p, nil
+}
+
+// Check starts a child, unless one is there already, and says how it is confined. The
+// error is that of a child that does not come up, or is not confined as it should be.
+func (p *Pool) Check(ctx context.Context) (Report, error) {
+	var c *child
+	select {
+	case c = <-p.slots:
+	case <-ctx.Done():
+		return Report{}, ctx.Err()
+	}
+	defer func() { p.slots <- c }()
+	if c == nil {
+		var err error
+		if c, err = p.from.start(p.cfg); err != nil {
+			return Report{}, err
+		}
+	}
+	return c.report, nil
 }
 
 // Do runs one job in one of the pool's children and hands its samples to sink. A
@@ -95,7 +128,7 @@ func (p *Pool) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.Verdi
 	for attempt := 1; ; attempt++ {
 		if c = p.fresh(c); c == nil {
 			var err error
-			if c, err = startChild(p.cfg.Argv, p.cfg.Env); err != nil {
+			if c, err = p.from.start(p.cfg); err != nil {
 				return pipeline.Verdict{}, err
 			}
 		}
@@ -144,4 +177,5 @@ func (p *Pool) Close() {
 			c.kill()
 		}
 	}
+	p.from.close()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -55,13 +54,6 @@ func (f *frames) Next() (*codecs.Frame, error) {
 	case "crash":
 		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
 		select {}
-	case "crash-once":
-		file := f.src.(fileSource).File
-		if _, err := file.WriteAt([]byte("# frame           "), 0); err != nil {
-			panic(err)
-		}
-		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
-		select {}
 	case "killed":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
@@ -84,9 +76,6 @@ func (f *frames) Next() (*codecs.Frame, error) {
 		return f.frame([]byte{1, 2, 3}), nil
 	case "bad":
 		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
-	case "environment":
-		f.words = nil
-		return f.frame([]byte(strings.Join(append(openFiles(), os.Environ()...), "\n"))), nil
 	case "frame":
 		return f.frame([]byte{byte(f.n), 1, 2}), nil
 	}
@@ -96,16 +85,4 @@ func (f *frames) Next() (*codecs.Frame, error) {
 func (f *frames) frame(pix []byte) *codecs.Frame {
 	f.n++
 	return &codecs.Frame{Pixels: codecs.Pixels{Width: 1, Height: 1, Pix: pix}, Index: f.n - 1, PTS: codecs.NewRational(f.n-1, 25)}
-}
-
-// openFiles says what this process's descriptors are.
-func openFiles() []string {
-	var open []string
-	names, _ := filepath.Glob("/proc/self/fd/*")
-	for _, n := range names {
-		if to, err := os.Readlink(n); err == nil {
-			open = append(open, to)
-		}
-	}
-	return open
 }

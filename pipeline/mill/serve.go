@@ -54,11 +54,12 @@ func Inherited() (*net.UnixConn, error) {
 	return c.(*net.UnixConn), nil
 }
 
-// Serve is a child's life: it takes jobs from conn until the parent closes it, then
+// Serve is a child's life: it confines itself as its parent asks, for good and on every
+// thread, and says how far it came; then it takes jobs from conn until the parent closes it, then
 // returns nil. It also returns when the parent dies, even in the middle of a job: the
 // process is expected to exit then.
 func Serve(conn *net.UnixConn, newLine NewLine) error {
-	if err := writeFrame(conn, kindHello); err != nil {
+	if err := greet(conn); err != nil {
 		return err
 	}
 	jobs := make(chan received)
@@ -92,6 +93,41 @@ func Serve(conn *net.UnixConn, newLine NewLine) error {
 			return err
 		}
 	}
+}
+
+// greet confines this process and reports to the parent, who may not like it.
+func greet(conn *net.UnixConn) error {
+	var (
+		buf []byte
+		t   terms
+	)
+	k, p, err := readFrame(conn, &buf)
+	if err != nil {
+		return err
+	}
+	if k != kindTerms {
+		return fmt.Errorf("%w: not the terms", errFrame)
+	}
+	if err := json.Unmarshal(p, &t); err != nil {
+		return fmt.Errorf("reading the terms: %w", err)
+	}
+	fd, err := descriptorOf(conn)
+	if err != nil {
+		return err
+	}
+	report, err := json.Marshal(confine(t, fd))
+	if err != nil {
+		return err
+	}
+	return writeFrame(conn, kindHello, report)
+}
+
+func descriptorOf(conn *net.UnixConn) (fd int, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	return fd, raw.Control(func(p uintptr) { fd = int(p) })
 }
 
 type received struct {

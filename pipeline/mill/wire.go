@@ -25,7 +25,8 @@ type kind byte
 
 const (
 	kindJob     kind = 'J' // parent to child: an [Assignment] in JSON, media as descriptors
-	kindHello   kind = 'H' // child to parent, once: ready
+	kindTerms   kind = 'T' // parent to child, once and first: how to confine itself, in JSON
+	kindHello   kind = 'H' // child to parent, once: ready, with a [Report] in JSON
 	kindSample  kind = 'S' // child to parent: one sample
 	kindAlive   kind = 'A' // child to parent: progress without a sample
 	kindVerdict kind = 'V' // child to parent: the job is over
@@ -53,7 +54,7 @@ func putHeader(b []byte, k kind, n int) error {
 func parseHeader(b []byte) (kind, int, error) {
 	n := binary.LittleEndian.Uint32(b[4:])
 	switch k := kind(b[0]); k {
-	case kindJob, kindHello, kindSample, kindAlive, kindVerdict:
+	case kindJob, kindTerms, kindHello, kindSample, kindAlive, kindVerdict:
 		if b[1]|b[2]|b[3] == 0 && n <= maxFrame {
 			return k, int(n), nil
 		}
@@ -115,7 +116,8 @@ func readPayload(r io.Reader, n int, buf *[]byte) ([]byte, error) {
 }
 
 // sendJob writes a job and its media's descriptors. The descriptors ride on the
-// header; they stay open on this side.
+// header. They are opened anew for it: the child can read, and that is all, and where
+// it reads is nobody else's business. The files stay open on this side.
 func sendJob(c *net.UnixConn, payload []byte, files []*os.File) error {
 	if len(files) > maxMedia {
 		return fmt.Errorf("a job with %d media is over the limit of %d", len(files), maxMedia)
@@ -128,7 +130,12 @@ func sendJob(c *net.UnixConn, payload []byte, files []*os.File) error {
 	if len(files) > 0 {
 		fds := make([]int, len(files))
 		for i, f := range files {
-			fds[i] = int(f.Fd())
+			r, err := readOnly(f)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			fds[i] = int(r.Fd())
 		}
 		oob = unix.UnixRights(fds...)
 	}
@@ -137,6 +144,14 @@ func sendJob(c *net.UnixConn, payload []byte, files []*os.File) error {
 	}
 	_, err := c.Write(payload)
 	return err
+}
+
+func readOnly(f *os.File) (*os.File, error) {
+	r, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("opening a medium for a mill: %w", err)
+	}
+	return r, nil
 }
 
 // receiveJob reads what sendJob wrote. The caller closes the files.
