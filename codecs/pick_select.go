@@ -64,6 +64,10 @@ func (p Pick) Select(t Timeline) []int {
 		return where(t, func(i int) bool { return t.Frames[i].Key })
 	case PickAt:
 		return p.selectAt(t)
+	case PickQwen2VL:
+		return p.Normalise().selectQwen2(t)
+	case PickQwen3VL:
+		return p.Normalise().selectQwen3(t)
 	}
 	return where(t, func(int) bool { return true })
 }

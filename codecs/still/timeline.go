@@ -1,12 +1,6 @@
 package still
 
-import (
-	"math/big"
-	"slices"
-	"sort"
-
-	"github.com/millrace/millrace/codecs"
-)
+import "github.com/millrace/millrace/codecs"
 
 // A delay under 20 ms, zero above all, is taken as 100 ms: every browser does so,
 // because old files write it and mean "as fast as you can", which was not fast.
@@ -60,14 +54,6 @@ func (t times) moments(picked []int) []codecs.Moment {
 	return l
 }
 
-// shown is the frame on screen at a time in seconds: the last that began by then, or
-// -1 before the first.
-func (t times) shown(at codecs.Rational) int {
-	return sort.Search(len(t.start), func(i int) bool {
-		return codecs.NewRational(t.start[i], t.ticks).Cmp(at) > 0
-	}) - 1
-}
-
 // pickedFrames are the frames that an animation's options ask for.
 func pickedFrames(t times, opt Options, l codecs.Limits) ([]int, error) {
 	if opt.Animation != AnimationAll {
@@ -81,64 +67,14 @@ func pickedFrames(t times, opt Options, l codecs.Limits) ([]int, error) {
 	return out, nil
 }
 
-// picked lists the frames that a pick takes, ascending, each once. Of an animation
-// only the first frame counts as coded by itself (a keyframe).
+// picked lists the frames that a pick takes, ascending, each once; the zero Pick takes
+// all. Of an animation only the first frame counts as coded by itself (a keyframe).
 func (t times) picked(p codecs.Pick) []int {
-	n := len(t.start)
-	var out []int
-	add := func(i int) {
-		if i >= 0 && (len(out) == 0 || i > out[len(out)-1]) {
-			out = append(out, i)
-		}
-	}
-	switch p.Rule {
-	case codecs.PickKeyframes:
-		add(0)
-	case codecs.PickEvery:
-		for i := 0; i < n; i += p.N {
-			add(i)
-		}
-	case codecs.PickUniform:
-		span := new(big.Rat).Quo(new(big.Rat).SetFrac64(t.total, t.ticks), new(big.Rat).SetInt64(int64(p.N)))
-		out = t.onGrid(new(big.Rat).Mul(span, big.NewRat(1, 2)), span)
-	case codecs.PickFPS:
-		out = t.onGrid(new(big.Rat), new(big.Rat).SetFrac64(p.Rate.Den, p.Rate.Num))
-	case codecs.PickAt:
-		for _, at := range p.At {
-			add(t.shown(at))
-		}
-	default:
-		for i := range n {
-			add(i)
-		}
-	}
-	return slices.Clip(out)
-}
-
-// onGrid takes the frames that are on screen at any of first, first+step, ...: those
-// for which the grid's first point at or after their start comes before their end.
-// Going by frames, not by points, keeps a step of a nanosecond from taking hours.
-func (t times) onGrid(first, step *big.Rat) []int {
-	var out []int
+	line := codecs.Timeline{Base: codecs.NewRational(1, t.ticks), Frames: make([]codecs.FrameTime, len(t.start)), End: t.total}
 	for i, start := range t.start {
-		end := t.total
-		if i+1 < len(t.start) {
-			end = t.start[i+1]
-		}
-		// k = ceil((start-first)/step), at least 0; big.Int's Div is the floor.
-		k := new(big.Rat).SetFrac64(start, t.ticks)
-		k.Quo(k.Sub(k, first), step)
-		up := new(big.Int).Neg(new(big.Int).Div(new(big.Int).Neg(k.Num()), k.Denom()))
-		if up.Sign() < 0 {
-			up.SetInt64(0)
-		}
-		point := new(big.Rat).SetInt(up)
-		point.Add(point.Mul(point, step), first)
-		if point.Cmp(new(big.Rat).SetFrac64(end, t.ticks)) < 0 {
-			out = append(out, i)
-		}
+		line.Frames[i] = codecs.FrameTime{PTS: start, Key: i == 0}
 	}
-	return out
+	return p.Select(line)
 }
 
 // checkFrames bounds an animation: frames so far, and their canvases together.
