@@ -190,3 +190,42 @@ func TestArchiveTriesAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever lies under a digest, it is told as a recipe, as another version's or as damage.
+func FuzzFind(f *testing.F) {
+	for _, path := range goods(f) {
+		r, err := Load(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(canonical(r))
+	}
+	f.Add([]byte(`{"tokens":[{"layout":"vit\n- x","std":[0,0,0]}],"outputs":[{"pack":{}}],"video":{"pick":{"rule":"at","at":["1/0"]}}}`))
+	f.Add([]byte("null"))
+	other, err := Load(filepath.Join(testdata, "full.yaml"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		s := memory()
+		if err := s.Create(t.Context(), Key(sum(doc)), doc); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Find(t.Context(), s, sum(doc)[:leastDigits])
+		if err != nil {
+			if !errors.Is(err, ErrOtherVersion) && len(doc) <= MaxBytes {
+				t.Fatal(err)
+			}
+			return
+		}
+		if !bytes.Equal(canonical(r), doc) || r.Digest != sum(doc) {
+			t.Fatalf("found %s", canonical(r))
+		}
+		Show(r)
+		for _, d := range []*Difference{Diff(r, other), Diff(other, r)} {
+			for _, c := range d.Changes {
+				_ = c.String()
+			}
+		}
+	})
+}

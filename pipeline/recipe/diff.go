@@ -94,6 +94,16 @@ func (d *differ) add(shown, field string, a, b any) {
 	if field == "digest" || field == "about" && (a == "" || b == "") {
 		return
 	}
+	if l, ok := a.([]string); ok && field == "take.kinds" { // none stand for all
+		m := b.([]string)
+		if len(l) == 0 {
+			l = all(d.a)
+		}
+		if len(m) == 0 {
+			m = all(d.b)
+		}
+		a, b = l, m
+	}
 	if field == "video.interlaced" || field == "video.hdr" {
 		a, b = orKeep(a.(string)), orKeep(b.(string))
 	}

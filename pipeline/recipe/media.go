@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/codecs/patch"
 	"github.com/millrace/millrace/pipeline"
 )
@@ -66,6 +67,11 @@ func (d *decoder) clips(r *pipeline.Recipe) error {
 	if !d.given("video.clip") {
 		r.Video.Clip = d.defaultClip(r.Tokens, of)
 	}
+	if !d.given("video.pick") && r.Video.Clip.All {
+		if rule := d.defaultPick(r.Tokens, of); rule != "" {
+			r.Video.Pick = codecs.Pick{Rule: rule}.Normalise()
+		}
+	}
 	c := r.Video.Clip
 	if n := int64(c.Frames); n > r.Limits.MaxFramesKept {
 		return d.faultAt("limits.max_frames_kept", fmt.Sprintf("%d is less than a clip's %d frames; write more", r.Limits.MaxFramesKept, n), "video.clip")
@@ -97,6 +103,20 @@ func (d *decoder) defaultClip(tokens []patch.Spec, of []int) pipeline.Clip {
 		clip = c
 	}
 	return clip
+}
+
+// defaultPick is how the processor picks frames whose presets all token outputs of video
+// are, or "".
+func (d *decoder) defaultPick(tokens []patch.Spec, of []int) codecs.PickRule {
+	var rule codecs.PickRule
+	for _, i := range of {
+		r := map[string]codecs.PickRule{patch.Qwen2VL: codecs.PickQwen2VL, patch.Qwen3VL: codecs.PickQwen3VL}[tokens[i].Layout]
+		if !d.isClipPreset(d.tokensAt(i)) || rule != "" && r != rule {
+			return ""
+		}
+		rule = r
+	}
+	return rule
 }
 
 // isClipPreset reports whether a token output is the preset of a processor of videos.

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/codecs/patch"
 	"github.com/millrace/millrace/pipeline"
@@ -79,6 +80,32 @@ func TestOutputsShareANameByMedium(t *testing.T) {
 		if want := []patch.Spec{still, clip}; !reflect.DeepEqual(r.Tokens, want) || !r.Video.Clip.All {
 			t.Errorf("%s: %+v, %+v", text, r.Tokens, r.Video.Clip)
 		}
+	}
+}
+
+func TestPicksOfProcessors(t *testing.T) {
+	qwen := func(rule codecs.PickRule, rate int64, least, most int) codecs.Pick {
+		return codecs.Pick{Rule: rule, Rate: codecs.NewRational(rate, 1), Min: least, Max: most}
+	}
+	fps := codecs.Pick{Rule: codecs.PickFPS, Rate: codecs.NewRational(1, 1)}
+	for text, want := range map[string]codecs.Pick{
+		"keep: jpeg\nvideo: {pick: qwen2vl}":                                            qwen("qwen2vl", 2, 4, 768),
+		"keep: jpeg\nvideo: {pick: {qwen2vl: 3}}":                                       qwen("qwen2vl", 3, 4, 768),
+		"keep: jpeg\nvideo: {pick: {qwen3vl: {fps: 1, min_frames: 2, max_frames: 64}}}": qwen("qwen3vl", 1, 2, 64),
+		"keep: jpeg\nvideo: {pick: {qwen3vl: {}}}":                                      qwen("qwen3vl", 2, 4, 768),
+		"tokens: qwen2.5-vl-video":                                                      qwen("qwen2vl", 2, 4, 768),
+		"tokens: [qwen3-vl, qwen3-vl-video]":                                            qwen("qwen3vl", 2, 4, 768),
+		"tokens: qwen3-vl-video\nvideo: {clip: {frames: 8}}":                            fps,
+		"tokens: qwen3-vl-video\nvideo: {pick: {fps: 1}}":                               fps,
+		"tokens: qwen2.5-vl":                                                            fps,
+		"tokens: [qwen2.5-vl-video, {preset: qwen3-vl-video, name: q}]":                 fps, // they pick otherwise
+		"tokens: {layout: qwen2vl, media: video}\nvideo: {clip: all}":                   fps,
+	} {
+		r := parse(t, text)
+		if !reflect.DeepEqual(r.Video.Pick, want) {
+			t.Errorf("%s: %+v, want %+v", text, r.Video.Pick, want)
+		}
+		same(t, r)
 	}
 }
 

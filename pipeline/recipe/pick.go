@@ -14,8 +14,9 @@ const (
 	maxTimes = 10_000
 )
 
-// pick reads a pick rule: keyframes, all, {fps: 2}, {every: 10}, {uniform: 8} or
-// {at: [0, 1.5]}.
+// pick reads a pick rule: keyframes, all, {fps: 2}, {every: 10}, {uniform: 8},
+// {at: [0, 1.5]}, or that of a processor: qwen2vl, {qwen2vl: 2} or
+// {qwen2vl: {fps: 2, min_frames: 4, max_frames: 768}}, and qwen3vl likewise.
 func (d *decoder) pick(v *codecs.Pick) func(*node, string) error {
 	return func(n *node, path string) error {
 		p := codecs.Pick{}
@@ -36,6 +37,8 @@ func (d *decoder) pick(v *codecs.Pick) func(*node, string) error {
 			rule(codecs.PickEvery, whole(d, &p.N, 1, maxEvery)),
 			rule(codecs.PickUniform, whole(d, &p.N, 1, maxTimes)),
 			rule(codecs.PickAt, d.times(&p.At)),
+			rule(codecs.PickQwen2VL, d.qwen(&p)),
+			rule(codecs.PickQwen3VL, d.qwen(&p)),
 		})
 		if err != nil {
 			return err
@@ -43,10 +46,10 @@ func (d *decoder) pick(v *codecs.Pick) func(*node, string) error {
 		if err := p.Validate(); err != nil {
 			return d.fault(n.members[0].value.at, path, "%v", err)
 		}
-		if p.Rule == codecs.PickFPS && p.Rate.Float() > maxRate {
-			return d.fault(n.members[0].value.at, path, "%s frames a second are over the limit of %d", n.members[0].value.text, maxRate)
+		if p.Rate.Known() && p.Rate.Float() > maxRate {
+			return d.fault(n.members[0].value.at, path, "%s frames a second are over the limit of %d", showRational(p.Rate), maxRate)
 		}
-		*v = p
+		*v = p.Normalise()
 		return nil
 	}
 }
@@ -57,12 +60,33 @@ func (d *decoder) bareRule(n *node, path string, v *codecs.Pick) error {
 	case codecs.PickAll, codecs.PickKeyframes:
 		*v = codecs.Pick{Rule: r}
 		return nil
+	case codecs.PickQwen2VL, codecs.PickQwen3VL:
+		*v = codecs.Pick{Rule: r}.Normalise()
+		return nil
 	case codecs.PickFPS, codecs.PickEvery, codecs.PickUniform:
 		return d.fault(n.at, path, "%s needs its number; write {%s: 2}", r, r)
 	case codecs.PickAt:
 		return d.fault(n.at, path, "at needs its times in seconds; write {at: [0, 1.5]}")
 	}
-	return d.wrong(n, path, "keyframes, all, {fps: 2}, {every: 10}, {uniform: 8} or {at: [0, 1.5]}")
+	return d.wrong(n, path, "keyframes, all, {fps: 2}, {every: 10}, {uniform: 8}, {at: [0, 1.5]}, qwen2vl or qwen3vl")
+}
+
+// qwen reads the rate of a processor's rule, or that and its bounds.
+func (d *decoder) qwen(p *codecs.Pick) func(*node, string) error {
+	return func(n *node, path string) error {
+		if n.kind == isMap {
+			return d.mapping(n, path, d.qwenFields(p))
+		}
+		return d.rational(&p.Rate, "a rate such as 2, or {fps: 2, min_frames: 4, max_frames: 768}")(n, path)
+	}
+}
+
+func (d *decoder) qwenFields(p *codecs.Pick) []field {
+	return []field{
+		{"fps", d.rational(&p.Rate, "a rate such as 2, 0.5 or 30000/1001")},
+		{"min_frames", whole(d, &p.Min, 2, maxTimes)},
+		{"max_frames", whole(d, &p.Max, 2, maxTimes)},
+	}
 }
 
 func (d *decoder) times(v *[]codecs.Rational) func(*node, string) error {
@@ -97,6 +121,8 @@ func showPick(p codecs.Pick) string {
 			l = append(l, showRational(t))
 		}
 		return "{at: [" + strings.Join(l, ", ") + "]}"
+	case codecs.PickQwen2VL, codecs.PickQwen3VL:
+		return fmt.Sprintf("{%s: {fps: %s, min_frames: %d, max_frames: %d}}", p.Rule, showRational(p.Rate), p.Min, p.Max)
 	}
 	return string(p.Rule)
 }

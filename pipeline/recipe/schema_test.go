@@ -165,6 +165,7 @@ func TestSchemaHasTheFieldsOfTheCode(t *testing.T) {
 		{"video", d.videoFields(&r.Video), props("properties", "video", "properties")},
 		{"image", d.imageFields(&r.Image), props("properties", "image", "properties")},
 		{"limits", d.limitFields(&r.Limits), props("properties", "limits", "properties")},
+		{"qwen", d.qwenFields(&r.Video.Pick), props("$defs", "qwen", "anyOf", "properties")},
 		{"clip", d.clipFields(&r.Video.Clip), props("properties", "video", "properties", "clip", "anyOf", "properties")},
 		{"audio", d.audioFields(&r.Audio), props("properties", "audio", "anyOf", "properties")},
 		{"mel", d.melFields(new(pipeline.Mel)), props("properties", "audio", "anyOf", "properties", "mel", "anyOf", "properties")},

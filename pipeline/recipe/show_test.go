@@ -16,13 +16,14 @@ var digests = map[string]string{
 	"budget.yaml":   "58e3b13d300bad55a27dfd3688f2d90f4dfa44ec7826cde49557e9a32337a868",
 	"clips.yaml":    "bee5b65331a1067b6cd3cf6d026c190c16c87a9a8fbe8955287e29060f2ea333",
 	"demo.yaml":     "ba2cf25c6dbaa3835277519ea5d7b672971cd25923328e5664f97b0d24c8b5b7",
-	"films.yaml":    "34e050c8ec1847f85c2d64f0aa1fbc71efb420b95bdd5a9793e11f1007f44ae4",
+	"films.yaml":    "369a350ab7e12d7f6f40f5ba200199c14272c446f14ce4d0307fc4a432320031",
 	"full.yaml":     "5bc81f426962a86555029d050148ca70bcceebe3ddee0c8af03c5263464c7181",
 	"minimal.yaml":  "15cc9c9bd9a2a187061f619c8f69ddb980819c5a8eabb46a597321da9a1c7577",
 	"packed.yaml":   "7dfad760260bde11108e7925a1ae1bf1765c252ea2b19f00eeb36ee1f4ef7e6c",
 	"pictures.yaml": "39caee56b2b2285bf49d1f76fd9ae5114ff11d6623052bb6b9a9ebf00200bc8f",
 	"sound.yaml":    "067e6d1f536e23c7f7ee1a800c6930f280b0149cf0bbb7491f4b7ee101435969",
 	"text.yaml":     "2f8f133defded41a39661bed945aabba1f8b1690797729b6fcc57c9773ad3b26",
+	"video.yaml":    "2bf0d3c390b543849a9bba8c96de9a8171075238de23c83c6703c8cee8d46da2",
 	"windows.yaml":  "4626d51487f0c584919591a4ff96f07bd5a58fca8350b4247e4c72624afdcf6d",
 }
 
