@@ -5,7 +5,8 @@
 //
 // Channels are averaged first, in float32, by FFmpeg's pan filter; then aresample with
 // soxr, precision 20, gives the rate that was asked for. That is what librosa.load gives,
-// bit for bit. Where the track has that rate already, nothing is resampled.
+// bit for bit, but for a zero that librosa appends where the length is not whole and
+// soxr rounds it down. Where the track has that rate already, nothing is resampled.
 //
 // # Time
 //

@@ -111,12 +111,16 @@ void mr_resampler_free(void *resampler)
 	swr_free(&s);
 }
 
-int mr_resample(void *resampler, const float *in, int n, int rest, float *out, int room)
+// Twice what comes on average, and all that is inside: what aresample allows for. When
+// room runs out, libswresample 4.7 keeps input back for soxr, and then crashes.
+int64_t mr_resample_room(void *resampler, int from, int to, int n)
+{
+	return av_rescale_rnd(n, 2 * (int64_t)to, from, AV_ROUND_UP) + swr_get_delay(resampler, to) + 4096;
+}
+
+int mr_resample(void *resampler, const float *in, int n, float *out, int room)
 {
 	const uint8_t *from[1] = { (const uint8_t *)in };
 	uint8_t *to[1] = { (uint8_t *)out };
-	float none = 0;
-	if (rest)
-		from[0] = (const uint8_t *)&none;
-	return swr_convert(resampler, to, room, n || rest ? from : NULL, n);
+	return swr_convert(resampler, to, room, in ? from : NULL, n);
 }

@@ -6,6 +6,7 @@ package audio
 import "C"
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/asticode/go-astiav"
@@ -52,51 +53,55 @@ func exactDuration(fc *astiav.FormatContext) bool {
 // resampler changes the rate of one continuous stretch of mono sound.
 type resampler struct {
 	ffmpeg.Owner
-	c    unsafe.Pointer
-	room []float32
+	c        unsafe.Pointer
+	from, to int
+	piece    int // input samples at a time, so that the room for what comes out is bounded
+	room     []float32
 }
 
 // newResampler returns nil where FFmpeg can not make one, as when it has no soxr.
 func newResampler(from, to int) *resampler {
+	const most = 32768 // output samples of a piece
 	c := C.mr_resampler(C.int(from), C.int(to))
 	if c == nil {
 		return nil
 	}
-	r := &resampler{c: c, room: make([]float32, 16384)}
+	r := &resampler{c: c, from: from, to: to, piece: max(16, min(most, most*from/to))}
 	r.Own(func() { C.mr_resampler_free(c) })
 	return r
 }
 
 // push resamples in and appends to out what is ready.
 func (r *resampler) push(in, out []float32) ([]float32, error) {
-	if len(in) == 0 {
-		return out, nil
-	}
-	n := C.mr_resample(r.c, (*C.float)(&in[0]), C.int(len(in)), 0, (*C.float)(&r.room[0]), C.int(len(r.room)))
-	for n > 0 {
-		out = append(out, r.room[:n]...)
-		if int(n) < len(r.room) {
-			break
+	for len(in) > 0 {
+		n := min(r.piece, len(in))
+		r.make(n)
+		got := C.mr_resample(r.c, (*C.float)(&in[0]), C.int(n), (*C.float)(&r.room[0]), C.int(len(r.room)))
+		if got < 0 {
+			return out, astiav.Error(got)
 		}
-		n = C.mr_resample(r.c, nil, 0, 1, (*C.float)(&r.room[0]), C.int(len(r.room)))
+		out = append(out, r.room[:got]...)
+		in = in[n:]
 	}
-	return out, result(n)
+	return out, nil
 }
 
 // end appends all that is still held. Nothing may be pushed after it.
 func (r *resampler) end(out []float32) ([]float32, error) {
 	for {
-		n := C.mr_resample(r.c, nil, 0, 0, (*C.float)(&r.room[0]), C.int(len(r.room)))
-		if n <= 0 {
-			return out, result(n)
+		r.make(0)
+		got := C.mr_resample(r.c, nil, 0, (*C.float)(&r.room[0]), C.int(len(r.room)))
+		if got < 0 {
+			return out, astiav.Error(got)
 		}
-		out = append(out, r.room[:n]...)
+		if got == 0 {
+			return out, nil
+		}
+		out = append(out, r.room[:got]...)
 	}
 }
 
-func result(n C.int) error {
-	if n < 0 {
-		return astiav.Error(n)
-	}
-	return nil
+func (r *resampler) make(n int) {
+	r.room = slices.Grow(r.room[:0], int(C.mr_resample_room(r.c, C.int(r.from), C.int(r.to), C.int(n))))
+	r.room = r.room[:cap(r.room)]
 }

@@ -27,9 +27,10 @@ void mr_sound_fill(void *frame, const int16_t *samples, int n);
 // mr_resampler makes a resampler of mono float by soxr, precision 20, or NULL.
 void *mr_resampler(int from, int to);
 void mr_resampler_free(void *resampler);
-// mr_resample takes n samples, n > 0, or with none ends the sound, and gives up to room
-// samples. What did not fit comes by further calls: with rest set and n = 0, until fewer
-// than room come. At the end, calls give the rest until 0 comes. Negative is an AVERROR.
-int mr_resample(void *resampler, const float *in, int n, int rest, float *out, int room);
+// mr_resample_room is how much room n more samples need, at most.
+int64_t mr_resample_room(void *resampler, int from, int to, int n);
+// mr_resample takes n samples and gives what is ready; room must be mr_resample_room's.
+// With NULL it ends the sound: calls give the rest, until 0. Negative is an AVERROR.
+int mr_resample(void *resampler, const float *in, int n, float *out, int room);
 
 #endif

@@ -140,3 +140,47 @@ func drain(tb testing.TB, b []byte, container string, rules Rules) []float32 {
 	}
 	return samples
 }
+
+// Rates far apart, and rates without a common divisor: the length is what it must be, and
+// a sample does not depend on the pieces that were pushed.
+func TestResampleRatios(t *testing.T) {
+	noLeaks(t)
+	for _, c := range []struct{ from, to, n int }{
+		{1000, 16000, 20000}, {1009, 767999, 700}, {1000, 768000, 300}, {48000, 768000, 4096}, {8000, 176400, 5000},
+		{767999, 1000, 20000}, {44117, 15991, 30000}, {192001, 16000, 30000}, {44100, 16000, 100000}, {16000, 44100, 1}, {48000, 16000, 7},
+	} {
+		in := waveform(pcm(t, "noise", c.n, c.from, 0))
+		var results [2][]float32
+		for i, piece := range []int{c.n, 997} {
+			r := newResampler(c.from, c.to)
+			if r == nil {
+				t.Fatalf("%v: no resampler", c)
+			}
+			var err error
+			for at := 0; at < c.n && err == nil; at += piece {
+				results[i], err = r.push(in[at:min(at+piece, c.n)], results[i])
+			}
+			if err == nil {
+				results[i], err = r.end(results[i])
+			}
+			r.Free()
+			if err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+		}
+		if want := (2*c.n*c.to + c.from) / (2 * c.from); len(results[0]) != want {
+			t.Errorf("%v: %d samples, want %d", c, len(results[0]), want)
+		}
+		if !equal(results[0], results[1]) {
+			t.Errorf("%v: pieces give other samples", c)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	src, seconds := load(b, "stereo.m4a"), 0.0
+	for b.Loop() {
+		seconds += float64(len(drain(b, src, M4A, Rules{Rate: 16000}))) / 16000
+	}
+	b.ReportMetric(seconds/b.Elapsed().Seconds(), "s-sound/s")
+}
