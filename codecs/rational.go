@@ -49,6 +49,13 @@ func (r Rational) Add(o Rational) Rational {
 	return fromBig(x.Add(x, new(big.Rat).SetFrac64(o.Num, o.Den)))
 }
 
+// Sub returns r-o, or the unknown rational where either is unknown or the result does
+// not fit.
+func (r Rational) Sub(o Rational) Rational {
+	o.Num = -o.Num
+	return r.Add(o)
+}
+
 // Cmp compares two known rationals: -1, 0 or +1.
 func (r Rational) Cmp(o Rational) int {
 	return new(big.Rat).SetFrac64(r.Num, max(r.Den, 1)).Cmp(new(big.Rat).SetFrac64(o.Num, max(o.Den, 1)))

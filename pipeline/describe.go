@@ -17,7 +17,7 @@ type Description struct {
 	ID      string `json:"id"` // the job's
 	Medium  int    `json:"medium"`
 	Track   int    `json:"track"`
-	Kind    string `json:"kind"` // video, image, text
+	Kind    string `json:"kind"` // video, image, audio, text
 	Role    string `json:"role,omitempty"`
 
 	URI          string `json:"uri,omitempty"`
@@ -38,6 +38,8 @@ type Description struct {
 	Colour     *codecs.Colour `json:"colour,omitempty"`
 	Applied    []string       `json:"applied,omitempty"`
 
+	Clip   *ClipInfo            `json:"clip,omitempty"`
+	Sound  *SoundInfo           `json:"sound,omitempty"`
 	Tokens map[string]TokenInfo `json:"tokens,omitempty"`
 
 	Text          string          `json:"text,omitempty"`
@@ -72,16 +74,26 @@ func (l *Line) describe(job *Job, key string) *Description {
 	}
 }
 
-func (d *Description) setFrame(medium int, m Medium, info codecs.Info, f *codecs.Frame) {
-	d.Medium, d.Track, d.Kind = medium, info.Track, string(info.Kind)
-	d.URI, d.Version, d.SourceSHA256, d.SourceBytes = m.ID.URI, m.ID.Version, m.ID.SHA256, m.ID.Bytes
-	d.Role = m.Role
+// setMedium says where a sample comes from.
+func (d *Description) setMedium(r *run, info codecs.Info) {
+	d.Medium, d.Track, d.Kind = r.medium, info.Track, string(info.Kind)
+	d.URI, d.Version, d.SourceSHA256, d.SourceBytes = r.ID.URI, r.ID.Version, r.ID.SHA256, r.ID.Bytes
+	d.Role = r.Role
 	d.Container, d.Codec = info.Container, info.Codec
-	d.PTS, d.Duration, d.Index, d.Keyframe = f.PTS, f.Duration, f.Index, f.Key
-	if f.PTS.Known() {
-		s := f.PTS.Float()
+}
+
+func (d *Description) setTime(pts, duration codecs.Rational) {
+	d.PTS, d.Duration = pts, duration
+	if pts.Known() {
+		s := pts.Float()
 		d.PTSSeconds = &s
 	}
+}
+
+func (d *Description) setFrame(r *run, info codecs.Info, f *codecs.Frame) {
+	d.setMedium(r, info)
+	d.setTime(f.PTS, f.Duration)
+	d.Index, d.Keyframe = f.Index, f.Key
 	d.SizeBefore = &[2]int{f.BeforeWidth, f.BeforeHeight}
 	d.Size = &[2]int{f.Width, f.Height}
 	d.Colour, d.Applied = &f.Colour, f.Applied
@@ -98,15 +110,18 @@ func (d *Description) setTokens(spec patch.Spec, t *patch.Tokens) {
 	}
 }
 
-// addFields names a token output's arrays: NAME.patches.npy and so on.
-func (c *cutter) addFields(s *Sample, t *patch.Tokens) {
+// arrays are a token output's files, reused.
+type arrays [4][]byte
+
+// addTo names the arrays in a sample: NAME.patches.npy and so on.
+func (a *arrays) addTo(s *Sample, name string, t *patch.Tokens) {
 	for i, part := range []struct {
 		name string
 		*patch.Array
 	}{{"patches", &t.Patches}, {"mask", t.Mask}, {"grid", &t.Grid}, {"coords", t.Coords}} {
 		if part.Array != nil {
-			c.npy[i] = patch.AppendNPY(c.npy[i][:0], *part.Array)
-			s.Fields = append(s.Fields, Field{c.spec.Name + "." + part.name + ".npy", c.npy[i]})
+			a[i] = patch.AppendNPY(a[i][:0], *part.Array)
+			s.Fields = append(s.Fields, Field{name + "." + part.name + ".npy", a[i]})
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/mel"
 	"github.com/millrace/millrace/codecs/patch"
 )
 
@@ -33,14 +34,25 @@ type Medium struct {
 	Role   string
 }
 
+// Tools are the codecs that a line works with.
+type Tools struct {
+	Decoders []Decoder
+	Encode   Encoder
+	// Listener and EncodeSound are nil where there is no use for sound.
+	Listener    Listener
+	EncodeSound SoundEncoder
+}
+
 // Line is one recipe made ready to run. It reuses its buffers and belongs to one
 // goroutine at a time.
 type Line struct {
 	recipe   *Recipe
-	decoders []Decoder
-	encode   Encoder
+	tools    Tools
 	versions Versions
-	cutters  []cutter
+	cutters  []cutter   // of single pictures
+	clips    []*clipSet // of clips, that are free
+	mel      *mel.Extractor
+	sound    soundBuffers
 }
 
 // Versions say what made a sample; they stand in its JSON.
@@ -49,22 +61,35 @@ type Versions struct {
 	FFmpeg   string `json:"ffmpeg,omitempty"`
 }
 
-// cutter makes one token output; npy are its arrays' files, reused.
+// cutter makes one token output of single pictures.
 type cutter struct {
 	spec patch.Spec
 	patch.Cutter
-	npy [4][]byte
+	npy arrays
 }
 
 // NewLine compiles a recipe.
-func NewLine(r *Recipe, decoders []Decoder, encode Encoder, v Versions) (*Line, error) {
-	l := &Line{recipe: r, decoders: decoders, encode: encode, versions: v}
+func NewLine(r *Recipe, tools Tools, v Versions) (*Line, error) {
+	l := &Line{recipe: r, tools: tools, versions: v}
 	for _, spec := range r.Tokens {
+		if r.Video.Clip.On() && spec.Media != "image" {
+			continue // cut from clips alone
+		}
 		c, err := patch.New(spec, patch.DefaultLimits())
 		if err != nil {
 			return nil, fmt.Errorf("token output %q: %w", spec.Name, err)
 		}
 		l.cutters = append(l.cutters, cutter{spec: spec.Normalise(), Cutter: c})
+	}
+	if err := l.compileClips(); err != nil {
+		return nil, err
+	}
+	if m := r.Audio.Mel; m != nil {
+		x, err := mel.New(m.Bins, m.Pad)
+		if err != nil {
+			return nil, fmt.Errorf("audio.mel: %w", err)
+		}
+		l.mel = x
 	}
 	return l, nil
 }
@@ -92,59 +117,112 @@ func (l *Line) run(ctx context.Context, job *Job, media []Medium, emit func(*Sam
 		return l.runText(job, emit)
 	}
 	for i, m := range media {
-		frames, err := l.open(ctx, m)
-		if err != nil {
-			return inMedium(i, len(media), err)
-		}
-		err = l.runFrames(ctx, job, i, m, frames, emit, v)
-		frames.Close()
-		if err != nil {
+		if err := l.runMedium(ctx, &run{job: job, medium: i, Medium: m, emit: emit, verdict: v}); err != nil {
 			return inMedium(i, len(media), err)
 		}
 	}
 	return nil
 }
 
+// run is one medium of a job on its way through the line.
+type run struct {
+	Medium
+	job     *Job
+	medium  int // its place in the job
+	emit    func(s *Sample, tokens int64) error
+	verdict *Verdict
+}
+
+// runMedium is the way of one medium: probe, decode, pick, patchify, emit.
+func (l *Line) runMedium(ctx context.Context, r *run) error {
+	frames, sounds, err := l.open(ctx, r.Source)
+	if sounds != nil {
+		defer sounds.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if frames == nil {
+		return l.runSound(ctx, r, sounds)
+	}
+	defer frames.Close()
+	info := frames.Info()
+	if info.Duration.Known() {
+		r.verdict.MediaSeconds += info.Duration.Float()
+	}
+	if info.Kind == codecs.KindVideo && l.recipe.Video.Clip.On() {
+		return l.runClips(ctx, r, frames, sounds)
+	}
+	if err := l.runFrames(ctx, r, frames); err != nil || sounds == nil {
+		return err
+	}
+	return l.runSound(ctx, r, sounds)
+}
+
 // open probes: the bytes choose the decoder, and the recipe says whether it is wanted.
-func (l *Line) open(ctx context.Context, m Medium) (codecs.Frames, error) {
-	if m.Source.Size() == 0 {
-		return nil, codecs.Errorf(CodeSourceEmpty, codecs.StageProbe, "the medium has no bytes")
+// A medium may have pictures, sound, or both.
+func (l *Line) open(ctx context.Context, src codecs.Source) (codecs.Frames, codecs.Sounds, error) {
+	if src.Size() == 0 {
+		return nil, nil, codecs.Errorf(CodeSourceEmpty, codecs.StageProbe, "the medium has no bytes")
 	}
-	head := make([]byte, min(SniffBytes, m.Source.Size()))
-	if _, err := m.Source.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading the medium's first bytes: %w", err)
+	head := make([]byte, min(SniffBytes, src.Size()))
+	if _, err := src.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, fmt.Errorf("reading the medium's first bytes: %w", err)
 	}
-	for _, d := range l.decoders {
+	for _, d := range l.tools.Decoders {
 		container, ok := d.Sniff(head)
 		if !ok {
 			continue
 		}
-		frames, err := d.Open(ctx, m.Source, container, l.recipe)
+		frames, err := d.Open(ctx, src, container, l.recipe)
+		if e := codecs.AsError(err); e != nil && e.Code == codecs.CodeNoVideo && l.recipe.Audio.On() {
+			sounds, err := l.listen(ctx, src, container, codecs.KindAudio)
+			return nil, sounds, err
+		}
+		if err == nil {
+			err = l.wants(frames.Info().Kind)
+		}
 		if err != nil {
-			return nil, err
+			if frames != nil {
+				frames.Close()
+			}
+			return nil, nil, err
 		}
-		if kind := frames.Info().Kind; !l.recipe.Take.Wants(string(kind)) {
+		sounds, err := l.listen(ctx, src, container, frames.Info().Kind)
+		if err != nil {
 			frames.Close()
-			return nil, codecs.Errorf(CodeMsgNotTaken, codecs.StageProbe, "the recipe takes %v, and this is %s", l.recipe.Take.Kinds, kind)
+			return nil, nil, err
 		}
-		return frames, nil
+		return frames, sounds, nil
 	}
-	return nil, codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe,
+	if l.tools.Listener != nil {
+		if container, ok := l.tools.Listener.Sniff(head); ok {
+			sounds, err := l.listen(ctx, src, container, codecs.KindAudio)
+			return nil, sounds, err
+		}
+	}
+	return nil, nil, codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe,
 		"the first bytes (% x) are of no format that is switched on", head[:min(12, len(head))])
 }
 
-func (l *Line) runFrames(ctx context.Context, job *Job, medium int, m Medium, frames codecs.Frames, emit func(*Sample, int64) error, v *Verdict) error {
-	info := frames.Info()
+// wants refuses a medium of a kind that the recipe leaves out.
+func (l *Line) wants(kind codecs.Kind) error {
+	if !l.recipe.Take.Wants(string(kind)) {
+		return codecs.Errorf(CodeMsgNotTaken, codecs.StageProbe, "the recipe takes %v, and this is %s", l.recipe.Take.Kinds, kind)
+	}
+	return nil
+}
+
+// each runs over picked frames, under the limits. It ends in peace where a file ends
+// early and the recipe keeps what was whole.
+func (l *Line) each(ctx context.Context, r *run, frames codecs.Frames, use func(*codecs.Frame) error) error {
 	kept := int64(0)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		f, err := frames.Next()
-		if err == io.EOF {
-			break
-		}
-		if e := codecs.AsError(err); e != nil && e.Code == codecs.CodeTruncated && kept > 0 && l.keepsTruncated(info.Kind) {
+		if err == io.EOF || kept > 0 && l.endsEarly(err, frames.Info().Kind) {
 			break
 		}
 		if err != nil {
@@ -153,55 +231,76 @@ func (l *Line) runFrames(ctx context.Context, job *Job, medium int, m Medium, fr
 		if kept++; kept > l.recipe.Limits.MaxFramesKept {
 			return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "more than %d frames were picked", l.recipe.Limits.MaxFramesKept)
 		}
-		s, tokens, err := l.sample(job, medium, m, info, f)
-		if err != nil {
-			return err
-		}
-		if err := emit(s, tokens); err != nil {
+		if err := use(f); err != nil {
 			return err
 		}
 	}
 	if kept == 0 {
 		return codecs.Errorf(codecs.CodeNoFrames, codecs.StagePick, "not one frame was picked")
 	}
-	v.Frames += kept
-	if info.Duration.Known() {
-		v.MediaSeconds += info.Duration.Float()
-	}
+	r.verdict.Frames += kept
 	return nil
 }
 
-func (l *Line) keepsTruncated(k codecs.Kind) bool {
-	if k == codecs.KindVideo {
-		return l.recipe.Video.Truncated == "keep"
+// runFrames makes a sample of each picked frame.
+func (l *Line) runFrames(ctx context.Context, r *run, frames codecs.Frames) error {
+	info := frames.Info()
+	return l.each(ctx, r, frames, func(f *codecs.Frame) error {
+		s, tokens, err := l.sample(r, info, f)
+		if err != nil {
+			return err
+		}
+		return r.emit(s, tokens)
+	})
+}
+
+// endsEarly reports whether err is the end of a cut file, of which the recipe keeps what
+// came before.
+func (l *Line) endsEarly(err error, k codecs.Kind) bool {
+	keep := l.recipe.Video.Truncated
+	if k == codecs.KindImage {
+		keep = l.recipe.Image.Truncated
 	}
-	return l.recipe.Image.Truncated == "keep"
+	e := codecs.AsError(err)
+	return e != nil && e.Code == codecs.CodeTruncated && keep == "keep"
 }
 
 // sample patchifies one frame and names its fields.
-func (l *Line) sample(job *Job, medium int, m Medium, info codecs.Info, f *codecs.Frame) (*Sample, int64, error) {
-	s := &Sample{Key: SampleKey(job.Dataset, job.ID, medium, info.Track, f.PTS)}
-	d := l.describe(job, s.Key)
-	d.setFrame(medium, m, info, f)
+func (l *Line) sample(r *run, info codecs.Info, f *codecs.Frame) (*Sample, int64, error) {
+	s := &Sample{Key: SampleKey(r.job.Dataset, r.job.ID, r.medium, info.Track, f.PTS)}
+	d := l.describe(r.job, s.Key)
+	d.setFrame(r, info, f)
 	var total int64
 	for i := range l.cutters {
 		c := &l.cutters[i]
+		if c.spec.Media != "" && c.spec.Media != string(info.Kind) {
+			continue
+		}
 		t, err := c.Cut(f.Pixels)
 		if err != nil {
 			return nil, 0, err
 		}
 		d.setTokens(c.spec, t)
-		c.addFields(s, t)
+		c.npy.addTo(s, c.spec.Name, t)
 		total += int64(t.Count)
 	}
 	if l.recipe.Keep.Frame != "" {
-		ext, data, err := l.encode(f.Pixels, l.recipe.Keep)
+		kept, err := l.keepFrame(f)
 		if err != nil {
-			return nil, 0, fmt.Errorf("encoding the kept frame: %w", err)
+			return nil, 0, err
 		}
-		s.Fields = append(s.Fields, Field{"frame." + ext, data})
+		s.Fields = append(s.Fields, kept)
 	}
-	return s, total, l.finish(s, job, d)
+	return s, total, l.finish(s, r.job, d)
+}
+
+// keepFrame makes the picture that a sample carries. Its bytes are valid until the next.
+func (l *Line) keepFrame(f *codecs.Frame) (Field, error) {
+	ext, data, err := l.tools.Encode(f.Pixels, l.recipe.Keep)
+	if err != nil {
+		return Field{}, fmt.Errorf("encoding the kept frame: %w", err)
+	}
+	return Field{"frame." + ext, data}, nil
 }
 
 // runText is the line for a job without media: one sample, its words alone.

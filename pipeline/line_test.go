@@ -79,7 +79,7 @@ func testRecipe() *Recipe {
 func runLine(t *testing.T, r *Recipe, job *Job, media ...string) (Verdict, []Sample, int) {
 	t.Helper()
 	closed := 0
-	l, err := NewLine(r, []Decoder{painter{&closed}}, func(p codecs.Pixels, _ Keep) (string, []byte, error) { return "raw", p.Pix[:1], nil }, Versions{Millrace: "v1"})
+	l, err := NewLine(r, Tools{Decoders: []Decoder{painter{&closed}}, Encode: func(p codecs.Pixels, _ Keep) (string, []byte, error) { return "raw", p.Pix[:1], nil }}, Versions{Millrace: "v1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestLineRefuses(t *testing.T) {
 // What is not the media's fault is an error, not a verdict.
 func TestLineErrors(t *testing.T) {
 	closed := 0
-	l, err := NewLine(testRecipe(), []Decoder{painter{&closed}}, func(codecs.Pixels, Keep) (string, []byte, error) { return "raw", []byte{1}, nil }, Versions{})
+	l, err := NewLine(testRecipe(), Tools{Decoders: []Decoder{painter{&closed}}, Encode: func(codecs.Pixels, Keep) (string, []byte, error) { return "raw", []byte{1}, nil }}, Versions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ var npyTypes = [...]struct {
 	bytes        int
 }{
 	{"uint8", "|u1", 1}, {"bool", "|b1", 1}, {"float16", "<f2", 2}, {"uint16", "<u2", 2},
-	{"float32", "<f4", 4}, {"int32", "<i4", 4}, {"int64", "<i8", 8},
+	{"float32", "<f4", 4}, {"float64", "<f8", 8}, {"int32", "<i4", 4}, {"int64", "<i8", 8},
 }
 
 func npyDescr(dtype string) string {

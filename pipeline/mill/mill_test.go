@@ -49,7 +49,7 @@ func serveAsChild() {
 
 func newLine(r *pipeline.Recipe) (*pipeline.Line, error) {
 	encode := func(p codecs.Pixels, _ pipeline.Keep) (string, []byte, error) { return "rgb", p.Pix, nil }
-	return pipeline.NewLine(r, []pipeline.Decoder{script{}}, encode, pipeline.Versions{Millrace: "test"})
+	return pipeline.NewLine(r, pipeline.Tools{Decoders: []pipeline.Decoder{script{}}, Encode: encode}, pipeline.Versions{Millrace: "test"})
 }
 
 func assignment(t testing.TB, program string) *Assignment {

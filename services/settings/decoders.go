@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/audio"
 	"github.com/millrace/millrace/codecs/still"
 	"github.com/millrace/millrace/codecs/video"
 	"github.com/millrace/millrace/pipeline"
@@ -15,8 +16,9 @@ import (
 // NewLine makes a recipe ready to run, with every decoder of this build. It is what a
 // mill does with a recipe.
 func (c Config) NewLine(r *pipeline.Recipe) (*pipeline.Line, error) {
-	return pipeline.NewLine(r, []pipeline.Decoder{stills{}, videos{}}, new(encoder).encode,
-		pipeline.Versions{Millrace: c.Version, FFmpeg: video.Version()})
+	return pipeline.NewLine(r, pipeline.Tools{
+		Decoders: []pipeline.Decoder{stills{}, videos{}}, Encode: new(encoder).encode, Listener: listener{}, EncodeSound: encodeSound,
+	}, pipeline.Versions{Millrace: c.Version, FFmpeg: video.Version()})
 }
 
 // stills reads images by a recipe's image rules.
@@ -51,6 +53,25 @@ func (videos) Open(ctx context.Context, src codecs.Source, container string, r *
 	return video.Open(ctx, src, container, r.Video.Pick, r.Limits, video.Options{
 		Containers: r.Video.Containers, KeepSAR: r.Video.KeepSampleAspect,
 	})
+}
+
+// listener opens sound by a recipe's audio rules.
+type listener struct{}
+
+func (listener) Sniff(head []byte) (string, bool) { return audio.Sniff(head) }
+
+func (listener) Open(ctx context.Context, src codecs.Source, container string, r *pipeline.Recipe) (codecs.Sounds, error) {
+	return audio.Open(ctx, src, container, audio.Rules{Track: r.Audio.Track, Rate: r.Audio.Rate}, r.Limits)
+}
+
+func encodeSound(s *codecs.Sound, format string) ([]byte, error) {
+	switch format {
+	case "flac":
+		return audio.EncodeFLAC(s)
+	case "wav":
+		return audio.EncodeWAV(s), nil
+	}
+	return nil, fmt.Errorf("sound can be kept as flac or wav, not as %q", format)
 }
 
 // encoder makes kept frames.
