@@ -307,7 +307,7 @@ func mdsWidth(dtype string) int {
 		return 2
 	case patch.Float32, "int32":
 		return 4
-	case "int64":
+	case "int64", "float64":
 		return 8
 	}
 	return 0
