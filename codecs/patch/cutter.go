@@ -157,7 +157,7 @@ func (c *cutter) start(frames int, from size, clip bool) error {
 	}
 	c.want, c.shape = frames, s
 	c.bytes = resized(c.bytes, int(rows)*c.order.values())
-	c.result.begin(c, g, int(rows))
+	c.result.begin(c, from, g, int(rows))
 	return nil
 }
 

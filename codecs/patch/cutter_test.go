@@ -35,7 +35,7 @@ func equal(a, b Tokens) bool {
 	}
 	both := func(a, b *Array) bool { return (a == nil) == (b == nil) && (a == nil || same(*a, *b)) }
 	return same(a.Patches, b.Patches) && same(a.Grid, b.Grid) && both(a.Mask, b.Mask) && both(a.Coords, b.Coords) &&
-		a.Count == b.Count && a.ResizedWidth == b.ResizedWidth && a.ResizedHeight == b.ResizedHeight
+		a.Count == b.Count && a.Language == b.Language && a.ResizedWidth == b.ResizedWidth && a.ResizedHeight == b.ResizedHeight
 }
 
 // stills are the presets that take single pictures, by every dtype, the largest ones

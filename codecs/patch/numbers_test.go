@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"encoding/binary"
 	"math"
 	"math/big"
 	"testing"
@@ -76,4 +77,68 @@ func TestRounding(t *testing.T) {
 			t.Errorf("%s: NaN becomes %#x", k.name, got)
 		}
 	}
+}
+
+// TestGoldenDTypes holds tables and rounding to what numpy and ml_dtypes give.
+func TestGoldenDTypes(t *testing.T) {
+	type hashes struct{ Float32, Float16, BFloat16 string }
+	var g struct {
+		Tables []struct {
+			Name      string
+			Mean, Std [3]float64
+			hashes
+		}
+		Casts []struct {
+			Count int
+			hashes
+		}
+	}
+	readGolden(t, "dtype-cases.json", &g)
+	if len(g.Tables) != 3 || len(g.Casts) != 1 {
+		t.Fatalf("%d tables and %d casts; there were 3 and 1", len(g.Tables), len(g.Casts))
+	}
+	check := func(what, dtype string, got []byte, want hashes) {
+		t.Helper()
+		if sum(got) != map[string]string{Float32: want.Float32, Float16: want.Float16, BFloat16: want.BFloat16}[dtype] {
+			t.Errorf("%s as %s: other bits than numpy's", what, dtype)
+			return
+		}
+		t.Logf("%-22s %-8s equal, %d values", what, dtype, len(got)/dtypeBytes(dtype))
+	}
+	for _, dtype := range []string{Float32, Float16, BFloat16} {
+		for _, k := range g.Tables {
+			var got []byte
+			for _, channel := range newTable(dtype, k.Mean, k.Std) {
+				for _, bits := range channel {
+					got = putLittle(got, bits, dtypeBytes(dtype))
+				}
+			}
+			check("mean and std "+k.Name, dtype, got, k.hashes)
+		}
+		check("random finite float32", dtype, casts(dtype, g.Casts[0].Count), g.Casts[0].hashes)
+	}
+}
+
+// casts rounds so many generated numbers, all of them finite.
+func casts(dtype string, count int) (out []byte) {
+	seed := uint32(1)
+	for n := 0; n < count; {
+		if seed = seed*1664525 + 1013904223; seed>>23&255 == 255 {
+			continue
+		}
+		n++
+		bits, v := seed, math.Float32frombits(seed)
+		switch dtype {
+		case Float16:
+			bits = uint32(half16(v))
+		case BFloat16:
+			bits = uint32(brain16(v))
+		}
+		out = putLittle(out, bits, dtypeBytes(dtype))
+	}
+	return out
+}
+
+func putLittle(b []byte, bits uint32, width int) []byte {
+	return append(b, binary.LittleEndian.AppendUint32(nil, bits)[:width]...)
 }

@@ -8,7 +8,8 @@ func Preset(name string) (Spec, bool) {
 
 // Presets returns all of them, as a map that is the caller's own. Values are those of
 // the published checkpoints' configurations; qwen2.5-vl-video is the video processor's
-// own default. The Qwen families bound a clip otherwise than a still, hence -video.
+// own default. The Qwen families bound a clip otherwise than a still, hence -video, whose
+// Media is "video".
 func Presets() map[string]Spec {
 	clip := Spec{Name: "clip", Layout: ViT, Patch: 32, Resize: "shortest_edge", Size: 224, Crop: 224,
 		Filter: Bicubic, Mean: clipMean, Std: clipStd}
@@ -34,11 +35,11 @@ func Presets() map[string]Spec {
 			Filter: Bicubic, Mean: half, Std: half},
 		"qwen2.5-vl": {Name: "qwen", Layout: Qwen2VL, Patch: 14, TemporalPatch: 2, Merge: 2,
 			MinPixels: 3136, MaxPixels: 12845056, Filter: Bicubic, Mean: clipMean, Std: clipStd},
-		"qwen2.5-vl-video": {Name: "qwen", Layout: Qwen2VL, Patch: 14, TemporalPatch: 2, Merge: 2,
+		"qwen2.5-vl-video": {Name: "qwen", Layout: Qwen2VL, Media: "video", Patch: 14, TemporalPatch: 2, Merge: 2,
 			MinPixels: 128 * 784, MaxPixels: 768 * 784, Filter: Bicubic, Mean: clipMean, Std: clipStd},
 		"qwen3-vl": {Name: "qwen", Layout: Qwen3VL, Patch: 16, TemporalPatch: 2, Merge: 2,
 			MinPixels: 65536, MaxPixels: 16777216, Filter: Bicubic, Mean: half, Std: half},
-		"qwen3-vl-video": {Name: "qwen", Layout: Qwen3VL, Patch: 16, TemporalPatch: 2, Merge: 2,
+		"qwen3-vl-video": {Name: "qwen", Layout: Qwen3VL, Media: "video", Patch: 16, TemporalPatch: 2, Merge: 2,
 			MinPixels: 4096, MaxPixels: 25165824, Filter: Bicubic, Mean: half, Std: half},
 		"pixtral-12b": {Name: "pixtral", Layout: Pixtral, Patch: 16, Size: 1024,
 			Filter: Bicubic, Mean: clipMean, Std: clipStd},

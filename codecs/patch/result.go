@@ -11,6 +11,7 @@ func (g grid) tokens() int64 { return int64(g.t) * int64(g.h) * int64(g.w) }
 type result struct {
 	grid   grid
 	rows   int    // tokens with padding
+	places int    // in a language model
 	values []byte // patches in the wanted dtype, where that is not uint8
 	out    Tokens
 
@@ -19,9 +20,10 @@ type result struct {
 	shapes       [7]int // of the arrays: patches 2, grid 1, mask 1, coords 2
 }
 
-// begin makes room for rows tokens, of which the grid's are real.
-func (r *result) begin(c *cutter, g grid, rows int) {
-	r.grid, r.rows = g, rows
+// begin makes room for rows tokens, of which the grid's are real, made of a picture or
+// clip of size from.
+func (r *result) begin(c *cutter, from size, g grid, rows int) {
+	r.grid, r.rows, r.places = g, rows, c.language(from, g)
 	if c.table != nil {
 		r.values = resized(r.values, rows*c.order.values()*dtypeBytes(c.spec.DType))
 	}
@@ -45,7 +47,7 @@ func (r *result) tokens(c *cutter) *Tokens {
 		Patches:      Array{DType: storedAs(c.spec.DType), Shape: r.shapes[0:2], Data: data},
 		Grid:         r.gridArray(c.spec.Layout),
 		ResizedWidth: c.shape.resized.w, ResizedHeight: c.shape.resized.h,
-		Count: count,
+		Count: count, Language: r.places,
 	}
 	if c.shape.tiles > 0 {
 		r.out.ResizedWidth, r.out.ResizedHeight = c.shape.canvas.w, c.shape.canvas.h

@@ -9,7 +9,9 @@ type Spec struct {
 	Name string `yaml:"name" json:"name"`
 	// Layout is one of [Layouts].
 	Layout string `yaml:"layout" json:"layout"`
-	// Media is what it is cut from: "" (whatever the layout takes), "image" or "video".
+	// Media is the kind of media that it is cut from: "" (any that fits the layout),
+	// "image" or "video". A layout of single pictures can be cut from a video's frames;
+	// one that takes clips only has no use for "image".
 	Media string `yaml:"media,omitempty" json:"media,omitempty"`
 	// Patch is the patch's side in pixels.
 	Patch int `yaml:"patch,omitempty" json:"patch,omitempty"`
@@ -52,7 +54,7 @@ type Spec struct {
 
 // Array is a dense array in C order, little-endian, ready to be written as .npy.
 type Array struct {
-	DType string // numpy's name: "uint8", "float32", "float16", "uint16", "int32", "int64", "bool"
+	DType string // numpy's name: "uint8", "float32", "float64", "float16", "uint16", "int32", "int64", "bool"
 	Shape []int
 	Data  []byte
 }
@@ -75,6 +77,11 @@ type Tokens struct {
 	// ResizedWidth and ResizedHeight are the size after the resize, before any crop.
 	// llava_next: of the padded canvas that was cut into tiles.
 	ResizedWidth, ResizedHeight int
-	// Count is the number of real tokens.
+	// Count is the number of real tokens: patches, without padding.
 	Count int
+	// Language is how many places they take in the sequence of a language model, text
+	// not counted: Count by merge squared for qwen2vl and qwen3vl; with the row ends for
+	// pixtral; without the canvas's border and with newlines for llava_next; Count for
+	// the others. A class token is counted nowhere.
+	Language int
 }

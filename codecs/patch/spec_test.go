@@ -14,6 +14,9 @@ func TestPresets(t *testing.T) {
 		if s.DType != "" || s.Name == "" {
 			t.Errorf("%s: dtype %q, name %q", name, s.DType, s.Name)
 		}
+		if want := map[bool]string{true: "video"}[strings.HasSuffix(name, "-video")]; s.Media != want {
+			t.Errorf("%s: media %q, want %q", name, s.Media, want)
+		}
 		l, _ := layoutOf(s.Layout)
 		if _, err := New(s, DefaultLimits()); (err == nil) != l.stills {
 			t.Errorf("%s as stills: %v", name, err)
@@ -82,6 +85,8 @@ func TestValidate(t *testing.T) {
 		{Spec{Layout: ViT, Resize: "stretch"}, `resize: "stretch" is not known; write square or shortest_edge`},
 		{Spec{Layout: ViT, Filter: "nearest"}, `filter: "nearest" is not known; write one of [bilinear`},
 		{Spec{Layout: ViT, PassOrder: "vertical"}, `pass_order: "vertical" is not known; write horizontal or pillow13`},
+		{Spec{Layout: ViT, Media: "audio"}, `media: "audio" is not known; write image or video`},
+		{Spec{Layout: VideoMAE, Media: "image"}, "media: layout videomae cuts clips alone; write media: video"},
 		{Spec{Layout: ViT, DType: "float64"}, `dtype: "float64" is not known; write one of uint8`},
 		{Spec{Layout: ViT, Size: 224, Crop: 256}, "crop: 256 is more than size 224; write 224 or less"},
 		{Spec{Layout: ViT, Size: 16, Patch: 32}, "patch: 32 is more than the 16 pixels"},

@@ -84,6 +84,9 @@ func (s Spec) checkWords(l layout) error {
 	if s.Media != "" && s.Media != "image" && s.Media != "video" {
 		return fmt.Errorf("media: %q is not known; write image or video, or leave it out", s.Media)
 	}
+	if s.Media == "image" && !l.stills {
+		return fmt.Errorf("media: layout %s cuts clips alone; write media: video, or leave it out", s.Layout)
+	}
 	if s.Filter.support() == 0 {
 		return fmt.Errorf("filter: %q is not known; write one of %v", s.Filter, Filters())
 	}
