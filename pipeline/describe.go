@@ -104,7 +104,7 @@ func (d *Description) setTokens(spec patch.Spec, t *patch.Tokens) {
 		d.Tokens = map[string]TokenInfo{}
 	}
 	d.Tokens[spec.Name] = TokenInfo{
-		Layout: spec.Layout, Patch: spec.Patch, Count: t.Count,
+		Layout: spec.Layout, Patch: spec.Patch, Count: t.Count, Language: t.Language,
 		Resized: [2]int{t.ResizedWidth, t.ResizedHeight},
 		DType:   spec.DType, Filter: spec.Filter, PassOrder: spec.PassOrder, Mean: spec.Mean, Std: spec.Std,
 	}

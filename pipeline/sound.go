@@ -93,15 +93,14 @@ func (l *Line) runSound(ctx context.Context, r *run, sounds codecs.Sounds) error
 		d := l.describe(r.job, s.Key)
 		d.setMedium(r, info)
 		d.Kind = string(codecs.KindAudio)
-		err := l.addSound(s, d, sounds, from, to)
-		if n > 0 && l.endsEarly(err, codecs.KindVideo) || err == nil && d.Sound == nil && n > 0 {
-			return nil
-		}
-		if err != nil {
+		if err := l.addSound(s, d, sounds, from, to); err != nil {
 			return err
 		}
-		if d.Sound == nil {
+		switch {
+		case d.Sound == nil && n == 0:
 			return codecs.Errorf(codecs.CodeNoAudio, codecs.StageDecode, "track %d has no sound in it", info.Track)
+		case d.Sound == nil:
+			return nil
 		}
 		if n >= l.recipe.Limits.MaxFramesKept {
 			return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "the sound has more than %d chunks", n)
@@ -121,7 +120,7 @@ func (l *Line) runSound(ctx context.Context, r *run, sounds codecs.Sounds) error
 // has none there, it adds nothing.
 func (l *Line) addSound(s *Sample, d *Description, sounds codecs.Sounds, from, to codecs.Rational) error {
 	sound, err := sounds.Span(from, to)
-	if err == io.EOF || err == nil && len(sound.Samples) == 0 {
+	if err == io.EOF || l.endsEarly(err, codecs.KindVideo) || err == nil && len(sound.Samples) == 0 {
 		return nil
 	}
 	if err != nil {
