@@ -136,13 +136,14 @@ func (l *Line) runClips(ctx context.Context, r *run, frames codecs.Frames, sound
 	})
 }
 
-// endOf is when the picked frame before picks[at] stops being shown, if anything says.
+// endOf is where a clip ends whose last frame is f: where the next picked frame begins,
+// so that neighbouring clips leave no sound out, else when f stops being shown.
 func endOf(f *codecs.Frame, picks []codecs.Moment, at int) codecs.Rational {
 	switch {
-	case f.Duration.Known() && f.PTS.Known():
-		return f.PTS.Add(f.Duration)
 	case at < len(picks):
 		return picks[at].PTS
+	case f.Duration.Known():
+		return f.PTS.Add(f.Duration)
 	}
 	return f.PTS
 }
