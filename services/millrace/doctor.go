@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millrace/millrace/codecs/audio"
 	"github.com/millrace/millrace/codecs/video"
 	"github.com/millrace/millrace/pipeline/queue"
 	"github.com/millrace/millrace/pipeline/store"
@@ -64,10 +65,10 @@ func (d *doctor) add(l queue.Level, what, advice, detail string, args ...any) {
 // program looks at what this binary can decode, by decoding.
 func (d *doctor) program(cfg settings.Config) {
 	d.add(queue.LevelOK, "millrace", "", "%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	if missing := video.Missing(); len(missing) > 0 {
+	if missing := append(video.Missing(), audio.Missing()...); len(missing) > 0 {
 		d.add(queue.LevelFail, "FFmpeg", "install Debian 12's FFmpeg libraries, which have all of these", "version %s lacks %s", video.Version(), strings.Join(missing, ", "))
 	} else {
-		d.add(queue.LevelOK, "FFmpeg", "", "version %s, with every decoder and filter that is used", video.Version())
+		d.add(queue.LevelOK, "FFmpeg", "", "version %s, with every decoder, filter and resampler that is used", video.Version())
 	}
 	m, err := cfg.OpenMills()
 	if err != nil {
