@@ -10,29 +10,53 @@ import (
 
 // Matrix and range values of ITU-T H.273 and FFmpeg, as far as rules name them.
 const (
-	matrixRGB, matrixBT709, matrixUnspecified, matrixReserved, matrixBT601 = 0, 1, 2, 3, 6
+	matrixRGB, matrixBT709, matrixUnspecified, matrixReserved, matrixBT601, matrixBT2020 = 0, 1, 2, 3, 6, 9
 
 	rangeLimited, rangeFull = 1, 2
+
+	primariesBT2020 = 9
+
+	transferPQ, transferHLG = 16, 18
 )
 
 // tagged is how a picture's values are to be read: its tags, or what stands in for
 // missing ones.
 type tagged struct {
 	codecs.Colour
-	matrix  int
-	limited bool
+	matrix, primaries, transfer, chroma int
+	limited                             bool
 }
 
-// tagColour applies the rules for missing tags: pictures of 720 lines and more are
-// BT.709, smaller ones BT.601; YUV and gray are limited range, RGB is full.
+// hdr names the transfer of high dynamic range, or is "".
+func (c tagged) hdr() string {
+	switch c.transfer {
+	case transferPQ:
+		return "pq"
+	case transferHLG:
+		return "hlg"
+	}
+	return ""
+}
+
+// tagColour applies the rules for missing tags: pictures of BT.2020 primaries, PQ or
+// HLG have BT.2020's matrix, others of 720 lines and more BT.709's, smaller ones
+// BT.601's; YUV and gray are limited range, RGB is full; PQ and HLG have BT.2020's
+// primaries.
 func tagColour(t tags, format astiav.PixelFormat, height int) tagged {
-	c := tagged{matrix: t.matrix}
+	c := tagged{matrix: t.matrix, primaries: t.primaries, transfer: t.trc, chroma: t.chroma}
+	if c.hdr() != "" && known(primariesName(t.primaries)) == "" {
+		c.primaries = primariesBT2020
+		c.Assumed = append(c.Assumed, "primaries")
+	}
 	switch {
 	case isRGB(format):
 		c.matrix = matrixRGB
 	case t.matrix == matrixRGB || t.matrix == matrixUnspecified || t.matrix == matrixReserved || matrixName(t.matrix) == "":
 		c.matrix = matrixBT601
-		if height >= 720 {
+		switch {
+		case c.primaries == primariesBT2020:
+			c.matrix = matrixBT2020
+		case height >= 720:
 			c.matrix = matrixBT709
 		}
 		c.Assumed = append(c.Assumed, "matrix")
@@ -52,7 +76,7 @@ func tagColour(t tags, format astiav.PixelFormat, height int) tagged {
 	}
 	c.limited = rng == rangeLimited
 	c.Matrix, c.Range = matrixName(c.matrix), rangeName(rng)
-	c.Primaries, c.Transfer = known(primariesName(t.primaries)), known(transferName(t.trc))
+	c.Primaries, c.Transfer = known(primariesName(c.primaries)), known(transferName(t.trc))
 	return c
 }
 
@@ -80,17 +104,25 @@ func square(w, h int, sar codecs.Rational) (sw, sh int, ok bool) {
 // filters is the graph for a picture: zimg to full-range planar RGB at the picture's
 // own size, and only then, in RGB, to the size that makes pixels square. zimg takes
 // the place of chroma samples from the frame, and "left" where it does not say.
-func filters(f family, c tagged, w, h, sw, sh int) string {
-	rgb := "zscale=matrixin=gbr:rangein=full:matrix=gbr:range=full"
+func filters(f family, c tagged, tonemap bool, w, h, sw, sh int) string {
+	from := "zscale=matrixin=gbr:rangein=full"
 	if f == familyYUV {
-		from := "full"
+		rng := "full"
 		if c.limited {
-			from = "limited"
+			rng = "limited"
 		}
-		rgb = fmt.Sprintf("zscale=matrixin=%d:rangein=%s:matrix=gbr:range=full:dither=none:filter=bilinear", c.matrix, from)
+		from = fmt.Sprintf("zscale=matrixin=%d:rangein=%s:filter=bilinear", c.matrix, rng)
+	}
+	const rgb = ":matrix=gbr:range=full:dither=none,format=gbrp"
+	chain := from + rgb
+	if tonemap {
+		// Approximate curves would differ from one processor to another.
+		chain = from + fmt.Sprintf(":primariesin=%d:transferin=%d:transfer=linear:matrix=gbr:range=full:npl=100:agamma=0,format=gbrpf32le", c.primaries, c.transfer) +
+			",zscale=primaries=bt709,tonemap=tonemap=hable:desat=0:peak=10" +
+			",zscale=transfer=bt709:agamma=0" + rgb
 	}
 	if sw == w && sh == h {
-		return rgb + ",format=gbrp"
+		return chain
 	}
-	return fmt.Sprintf("%s,format=gbrp,zscale=w=%d:h=%d:filter=lanczos:dither=none,format=gbrp", rgb, sw, sh)
+	return fmt.Sprintf("%s,zscale=w=%d:h=%d:filter=lanczos:dither=none,format=gbrp", chain, sw, sh)
 }

@@ -1,9 +1,7 @@
 package video
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/asticode/go-astiav"
 
@@ -16,16 +14,15 @@ import (
 type converter struct {
 	ffmpeg.Owner // the two frames below
 	out, planar  *astiav.Frame
-	graph        ffmpeg.Owner
+	graph        *graph // nil, or that of key
 	key          graphKey
-	source, sink *astiav.FilterContext
 	pix          []byte
 }
 
-// graphKey is everything a graph is built from.
+// graphKey is everything a graph is built from, and what zscale looks at only once.
 type graphKey struct {
-	w, h, format int
-	filters      string
+	w, h, format, chroma int
+	filters              string
 }
 
 func newConverter() (*converter, error) {
@@ -43,13 +40,29 @@ func newConverter() (*converter, error) {
 }
 
 func (c *converter) close() {
-	c.graph.Free()
+	c.drop()
 	c.Free()
+}
+
+// drop frees the graph.
+func (c *converter) drop() {
+	if c.graph != nil {
+		c.graph.Free()
+	}
+	c.graph, c.key = nil, graphKey{}
+}
+
+// view is how a picture is to be shown, and under which rules.
+type view struct {
+	orientation
+	sar codecs.Rational
+	opt Options
+	lim codecs.Limits
 }
 
 // convert fills out with the frame's picture: RGB, square pixels, upright. It uses the
 // frame up. out.Pix is c's own and is overwritten by the next call.
-func (c *converter) convert(f *astiav.Frame, t tags, sar codecs.Rational, o orientation, lim codecs.Limits, out *codecs.Frame) error {
+func (c *converter) convert(f *astiav.Frame, t tags, v view, out *codecs.Frame) error {
 	w, h := f.Width(), f.Height()
 	fam := familyOf(f.PixelFormat())
 	if fam == familyNone {
@@ -57,28 +70,55 @@ func (c *converter) convert(f *astiav.Frame, t tags, sar codecs.Rational, o orie
 	}
 	col := tagColour(t, f.PixelFormat(), h)
 	out.Colour, out.BeforeWidth, out.BeforeHeight = col.Colour, w, h
-	if hasAlpha(f.PixelFormat()) {
+	tonemap, err := v.dynamics(col, out)
+	if err != nil {
+		return err
+	}
+	if t.alpha {
 		out.Applied = append(out.Applied, "alpha:dropped")
 	}
-	sw, sh, scaled := square(w, h, sar)
+	sw, sh, scaled := square(w, h, v.sar)
 	if scaled {
-		if err := lim.CheckSize(codecs.KindVideo, sw, sh); err != nil {
+		if err := v.lim.CheckSize(codecs.KindVideo, sw, sh); err != nil {
 			return err
 		}
-		out.Applied = append(out.Applied, fmt.Sprintf("sar:%d/%d", sar.Num, sar.Den))
+		out.Applied = append(out.Applied, fmt.Sprintf("sar:%d/%d", v.sar.Num, v.sar.Den))
 	}
-	out.Applied = append(out.Applied, o.applied()...)
+	out.Applied = append(out.Applied, v.applied()...)
 	picture, limited := f, col.limited
-	if fam == familyYUV || scaled {
-		var err error
-		if picture, err = c.filter(f, fam, filters(fam, col, w, h, sw, sh), limited); err != nil {
+	if fam == familyYUV || scaled || tonemap {
+		if fam == familyDirect && (!tonemap || limited || !takenByZimg(f.PixelFormat())) {
+			if err := toPlanar(f, c.planar, limited); err != nil {
+				c.planar.Unref()
+				return err
+			}
+			defer c.planar.Unref()
+			picture = c.planar
+		}
+		if err := c.filter(picture, filters(fam, col, tonemap, w, h, sw, sh), col.chroma); err != nil {
 			return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode,
 				"%dx%d %s pixels with matrix %q could not be made RGB: %w", w, h, f.PixelFormat().Name(), col.Matrix, err)
 		}
 		defer c.out.Unref()
-		limited = false
+		picture, limited = c.out, false
 	}
-	return c.fill(picture, o, limited, out)
+	return c.fill(picture, v.orientation, limited, out)
+}
+
+// dynamics decides on PQ and HLG.
+func (v view) dynamics(col tagged, out *codecs.Frame) (tonemap bool, err error) {
+	switch hdr := col.hdr(); {
+	case hdr == "":
+		return false, nil
+	case v.opt.HDR == Refuse:
+		return false, codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "frame %d has high dynamic range (%s), which the setting hdr: %s does not take; tonemap would", out.Index, hdr, Refuse)
+	case v.opt.HDR == Tonemap:
+		out.Applied = append(out.Applied, "tonemap:hable")
+		return true, nil
+	default:
+		out.Applied = append(out.Applied, "hdr:"+hdr)
+		return false, nil
+	}
 }
 
 func (c *converter) fill(picture *astiav.Frame, o orientation, limited bool, out *codecs.Frame) error {
@@ -97,78 +137,27 @@ func (c *converter) fill(picture *astiav.Frame, o orientation, limited bool, out
 	return nil
 }
 
-// filter runs one frame through the graph; the result is c.out, to be unreferenced.
-func (c *converter) filter(f *astiav.Frame, fam family, text string, limited bool) (*astiav.Frame, error) {
-	in := f
-	if fam == familyDirect {
-		if err := toPlanar(f, c.planar, limited); err != nil {
-			c.planar.Unref()
-			return nil, err
-		}
-		defer c.planar.Unref()
-		in = c.planar
-	}
-	key := graphKey{in.Width(), in.Height(), int(in.PixelFormat()), text}
+// filter runs one frame through the graph that text spells, into c.out, which is then
+// to be unreferenced.
+func (c *converter) filter(f *astiav.Frame, text string, chroma int) error {
+	key := graphKey{f.Width(), f.Height(), int(f.PixelFormat()), chroma, text}
 	if key != c.key {
-		c.graph.Free()
-		c.key = graphKey{}
-		if err := c.build(key); err != nil {
-			c.graph.Free()
-			return nil, err
+		c.drop()
+		var err error
+		if c.graph, err = newGraph(key.w, key.h, key.format, text); err != nil {
+			return err
 		}
 		c.key = key
 	}
-	if err := c.source.BuffersrcAddFrame(in, 0); err != nil {
-		return nil, err
+	if err := c.graph.push(f); err != nil {
+		return err
 	}
 	c.out.Unref()
-	if err := c.sink.BuffersinkGetFrame(c.out, 0); err != nil {
-		return nil, err
+	if err := c.graph.pull(c.out); err != nil {
+		return err
 	}
 	if familyOf(c.out.PixelFormat()) != familyDirect {
-		return nil, fmt.Errorf("the filters gave %s", c.out.PixelFormat().Name())
+		return fmt.Errorf("the filters gave %s", c.out.PixelFormat().Name())
 	}
-	return c.out, nil
-}
-
-func (c *converter) build(key graphKey) error {
-	g := astiav.AllocFilterGraph()
-	if g == nil {
-		return ffmpeg.ErrAlloc
-	}
-	c.graph.Own(g.Free)
-	g.SetThreadCount(1)
-	src, sink := astiav.FindFilterByName("buffer"), astiav.FindFilterByName("buffersink")
-	if src == nil || sink == nil || astiav.FindFilterByName("zscale") == nil {
-		return errors.New("this FFmpeg was built without the zscale filter")
-	}
-	var err error
-	if c.source, err = g.NewFilterContext(src, "in", astiav.FilterArgs{
-		"video_size": fmt.Sprintf("%dx%d", key.w, key.h), "pix_fmt": strconv.Itoa(key.format),
-		"time_base": "1/1000", "pixel_aspect": "1/1",
-	}); err != nil {
-		return err
-	}
-	// Freed one by one, ahead of the graph: astiav keeps each in a map until told.
-	c.graph.Own(c.source.Free)
-	if c.sink, err = g.NewFilterContext(sink, "out", nil); err != nil {
-		return err
-	}
-	c.graph.Own(c.sink.Free)
-	outputs, inputs := astiav.AllocFilterInOut(), astiav.AllocFilterInOut()
-	defer inputs.Free()
-	defer outputs.Free()
-	if outputs == nil || inputs == nil {
-		return ffmpeg.ErrAlloc
-	}
-	outputs.SetName("in")
-	outputs.SetFilterContext(c.source)
-	outputs.SetPadIdx(0)
-	inputs.SetName("out")
-	inputs.SetFilterContext(c.sink)
-	inputs.SetPadIdx(0)
-	if err := g.Parse(key.filters, inputs, outputs); err != nil {
-		return err
-	}
-	return g.Configure()
+	return nil
 }

@@ -87,6 +87,17 @@ func (in *input) choose(lim codecs.Limits, opt Options) error {
 	return in.allowed(opt)
 }
 
+// hidesAlpha reports whether the track has transparency beside its pictures, as WebM's
+// VP8 and VP9 may, which the decoders leave out.
+func (in *input) hidesAlpha() bool {
+	m := in.Stream.Metadata()
+	if m == nil {
+		return false
+	}
+	e := m.Get("alpha_mode", nil, 0)
+	return e != nil && e.Value() == "1"
+}
+
 // allowed refuses protected tracks and codecs that are off.
 func (in *input) allowed(opt Options) error {
 	p := in.Stream.CodecParameters()

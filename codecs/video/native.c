@@ -1,6 +1,9 @@
 #include "native.h"
 
+#include <string.h>
+
 #include <libavcodec/avcodec.h>
+#include <libavfilter/avfilter.h>
 #include <libavformat/avformat.h>
 #include <libavutil/avutil.h>
 #include <libavutil/frame.h>
@@ -32,6 +35,8 @@ void mr_frame_tags(const void *frame, mr_tags *t)
 	t->primaries = f->color_primaries;
 	t->transfer = f->color_trc;
 	t->chroma = f->chroma_location;
+	t->interlaced = f->interlaced_frame;
+	t->top_first = f->top_field_first;
 	t->errors = f->decode_error_flags | ((f->flags & AV_FRAME_FLAG_CORRUPT) != 0);
 }
 
@@ -45,6 +50,44 @@ static int is_gray(const AVPixFmtDescriptor *d)
 	return d->nb_components <= 2 && !(d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL));
 }
 
+// Three planes or more, in native byte order: what zimg takes as it is. Anything else
+// would need a conversion by swscale in front of it.
+static int is_planar(const AVPixFmtDescriptor *d)
+{
+	return d->nb_components >= 3 && (d->flags & AV_PIX_FMT_FLAG_PLANAR) && !(d->flags & AV_PIX_FMT_FLAG_BE) &&
+	       d->comp[1].plane != d->comp[2].plane && d->comp[0].depth <= 16 && d->comp[0].shift == 0;
+}
+
+int mr_taken_by_zimg(int pix_fmt)
+{
+	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(pix_fmt);
+	return d && is_planar(d);
+}
+
+void mr_strip_alpha(void *frame)
+{
+	AVFrame *f = frame;
+	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+	if (!d || !is_planar(d) || !(d->flags & AV_PIX_FMT_FLAG_ALPHA))
+		return;
+	for (const AVPixFmtDescriptor *o = av_pix_fmt_desc_next(NULL); o; o = av_pix_fmt_desc_next(o)) {
+		if (o->flags == (d->flags & ~AV_PIX_FMT_FLAG_ALPHA) && o->nb_components == 3 &&
+		    o->log2_chroma_w == d->log2_chroma_w && o->log2_chroma_h == d->log2_chroma_h &&
+		    !memcmp(o->comp, d->comp, 3 * sizeof(d->comp[0]))) {
+			enum AVPixelFormat id = av_pix_fmt_desc_get_id(o);
+			if (!mr_is_full_range(id)) {
+				f->format = id;
+				return;
+			}
+		}
+	}
+}
+
+void mr_convert_nothing(void *graph)
+{
+	avfilter_graph_set_auto_convert(graph, AVFILTER_AUTO_CONVERT_NONE);
+}
+
 int mr_family(int pix_fmt)
 {
 	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(pix_fmt);
@@ -52,12 +95,7 @@ int mr_family(int pix_fmt)
 		return MR_UNSUPPORTED;
 	if ((d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) || is_gray(d))
 		return MR_DIRECT;
-	// Planar, three planes, native byte order: what zimg takes as it is. Anything else
-	// would get a conversion by swscale in front of it.
-	if (d->nb_components >= 3 && (d->flags & AV_PIX_FMT_FLAG_PLANAR) && !(d->flags & AV_PIX_FMT_FLAG_BE) &&
-	    d->comp[1].plane != d->comp[2].plane && d->comp[0].depth <= 16 && d->comp[0].shift == 0)
-		return MR_YUV;
-	return MR_UNSUPPORTED;
+	return is_planar(d) ? MR_YUV : MR_UNSUPPORTED;
 }
 
 int mr_has_alpha(int pix_fmt)

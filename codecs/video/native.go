@@ -1,6 +1,6 @@
 package video
 
-//#cgo pkg-config: libavformat libavcodec libavutil
+//#cgo pkg-config: libavfilter libavformat libavcodec libavutil
 //#cgo CFLAGS: -O3
 //#include "native.h"
 import "C"
@@ -37,6 +37,8 @@ type tags struct {
 	time, duration                      int64
 	matrix, rng, primaries, trc, chroma int
 	damaged                             bool
+	interlaced, topFirst                bool
+	alpha                               bool // there was transparency, which is gone
 }
 
 func frameTags(f *astiav.Frame) tags {
@@ -46,6 +48,8 @@ func frameTags(f *astiav.Frame) tags {
 		time: int64(t.time), duration: int64(t.duration),
 		matrix: int(t.matrix), rng: int(t._range), primaries: int(t.primaries), trc: int(t.transfer),
 		chroma: int(t.chroma), damaged: t.errors != 0,
+		interlaced: t.interlaced != 0, topFirst: t.top_first != 0,
+		alpha: hasAlpha(f.PixelFormat()),
 	}
 }
 
@@ -66,6 +70,15 @@ const (
 func familyOf(f astiav.PixelFormat) family { return family(C.mr_family(C.int(f))) }
 
 func hasAlpha(f astiav.PixelFormat) bool { return C.mr_has_alpha(C.int(f)) != 0 }
+
+// takenByZimg tells the formats, of YUV and of RGB, that zimg takes as they are.
+func takenByZimg(f astiav.PixelFormat) bool { return C.mr_taken_by_zimg(C.int(f)) != 0 }
+
+// stripAlpha leaves a planar frame without its plane of transparency.
+func stripAlpha(f *astiav.Frame) { C.mr_strip_alpha(f.UnsafePointer()) }
+
+// convertNothing keeps a filter graph from putting conversions between filters.
+func convertNothing(g *astiav.FilterGraph) { C.mr_convert_nothing(ffmpeg.Raw(g)) }
 
 func isRGB(f astiav.PixelFormat) bool { return C.mr_is_rgb(C.int(f)) != 0 }
 

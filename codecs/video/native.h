@@ -11,6 +11,7 @@ typedef struct mr_tags {
 	int64_t time, duration;
 	int matrix, range, primaries, transfer, chroma;
 	int errors; // decode error flags, or 1 for a frame marked corrupt
+	int interlaced, top_first;
 } mr_tags;
 
 enum { MR_UNSUPPORTED, MR_YUV, MR_DIRECT };
@@ -28,6 +29,14 @@ const char *mr_transfer_name(int v);
 // mr_family says how a pixel format becomes RGB: MR_YUV by zimg, MR_DIRECT by mr_paint.
 int mr_family(int pix_fmt);
 int mr_has_alpha(int pix_fmt);
+int mr_taken_by_zimg(int pix_fmt); // planar YUV or RGB, in this machine's byte order
+
+// mr_strip_alpha makes a planar frame one of the format without alpha, if there is one.
+void mr_strip_alpha(void *frame);
+
+// mr_convert_nothing keeps a filter graph from putting conversions between filters.
+void mr_convert_nothing(void *graph);
+
 int mr_is_rgb(int pix_fmt);
 int mr_is_full_range(int pix_fmt); // yuvj
 

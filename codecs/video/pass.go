@@ -40,7 +40,11 @@ func (p *pass) next() (t tags, ok bool, err error) {
 		err := p.dec.cc.ReceiveFrame(p.dec.frame)
 		switch {
 		case err == nil:
-			return frameTags(p.dec.frame), true, p.checkFrame()
+			t := frameTags(p.dec.frame)
+			if t.alpha {
+				stripAlpha(p.dec.frame)
+			}
+			return t, true, p.checkFrame()
 		case errors.Is(err, astiav.ErrEof) && p.held:
 			p.restart()
 		case errors.Is(err, astiav.ErrEof):

@@ -3,7 +3,6 @@ package video
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"sort"
 
@@ -30,15 +29,20 @@ type Reader struct {
 	whole  bool                    // everything is decoded, and times come from the pictures
 	cut    bool                    // the file ends early
 
+	alpha bool // the track has transparency that its decoder leaves out
+
 	times  codecs.Timeline
+	places []int32 // of a whole track
 	picks  []int
+	near   []int // the picks, and what it takes to deinterlace them
 	pass   *pass
+	fields *deinterlacer // nil unless it is asked for
 	conv   *converter
 	frame  codecs.Frame
 	at     int // pictures seen, in a whole pass
 	expect int // place in pass.plan.expect
 	done   int // picks handled
-	gave   int64
+	given  []codecs.Moment
 	last   int64 // PTS of the last frame given
 	err    error // final
 }
@@ -52,7 +56,7 @@ var _ codecs.Frames = (*Reader)(nil)
 // Faults of the media are of type *[codecs.Error]. Anything else (the source could not
 // be read, ctx ended) is not the media's fault and may go away.
 func Open(ctx context.Context, src codecs.Source, container string, pick codecs.Pick, lim codecs.Limits, opt Options) (codecs.Frames, error) {
-	if err := errors.Join(pick.Validate(), lim.Validate()); err != nil {
+	if err := errors.Join(pick.Validate(), lim.Validate(), opt.validate()); err != nil {
 		return nil, err
 	}
 	r := &Reader{ctx: ctx, src: src, container: container, pick: pick, lim: lim, opt: opt, last: noTime}
@@ -84,8 +88,14 @@ func (r *Reader) open() error {
 		return err
 	}
 	r.cut = r.index.skipped > 0 || cut(r.src, r.container)
+	r.alpha = in.hidesAlpha()
 	if r.conv, err = newConverter(); err != nil {
 		return err
+	}
+	if r.opt.Interlaced == Deinterlace {
+		if r.fields, err = newDeinterlacer(); err != nil {
+			return err
+		}
 	}
 	if len(r.index.entries) == 0 {
 		return r.noFrames()
@@ -101,7 +111,7 @@ func (r *Reader) startPlan() error {
 	if err := r.choose(r.index.times); err != nil {
 		return err
 	}
-	p := planFor(r.index, r.picks)
+	p := planFor(r.index, r.near)
 	if r.opt.DecodeAll {
 		p = sendAll(r.index)
 	}
@@ -114,14 +124,12 @@ func (r *Reader) startWhole() error {
 	if err := r.start(nil); err != nil {
 		return err
 	}
-	times, err := wholeTimes(r.pass, r.info.TimeBase)
+	w, err := wholeTimes(r.pass, r.info.TimeBase)
 	if err != nil {
 		return err
 	}
-	if len(times.Frames) == 0 {
-		return r.noFrames()
-	}
-	if err := r.choose(times); err != nil {
+	r.places = w.places
+	if err := r.choose(w.times); err != nil {
 		return err
 	}
 	return r.start(nil)
@@ -157,6 +165,10 @@ func (r *Reader) choose(t codecs.Timeline) error {
 	}
 	// After a change to decoding everything, what was given already is not given again.
 	r.done = sort.Search(len(r.picks), func(i int) bool { return t.Frames[r.picks[i]].PTS > r.last })
+	r.near = r.picks
+	if r.fields != nil {
+		r.near = widen(r.picks, len(t.Frames))
+	}
 	return nil
 }
 
@@ -164,6 +176,9 @@ func (r *Reader) choose(t codecs.Timeline) error {
 func (r *Reader) start(p *plan) error {
 	r.stop()
 	r.at, r.expect = 0, 0
+	if r.fields != nil {
+		r.fields.reset()
+	}
 	in, err := r.reopen(p != nil)
 	if err != nil {
 		return err
@@ -202,143 +217,20 @@ func (r *Reader) Info() codecs.Info { return r.info }
 
 // Picks implements [codecs.Frames].
 func (r *Reader) Picks() []codecs.Moment {
-	l := make([]codecs.Moment, len(r.picks))
-	for i, n := range r.picks {
-		l[i] = codecs.Moment{Index: int64(n), PTS: ffmpeg.Seconds(r.times.Frames[n].PTS, r.times.Base)}
+	l := slices.Clone(r.given)
+	for _, n := range r.picks[r.done:] {
+		l = append(l, codecs.Moment{Index: int64(n), PTS: ffmpeg.Seconds(r.times.Frames[n].PTS, r.times.Base)})
 	}
 	return l
-}
-
-// Next implements [codecs.Frames]. The frames of a file that ends early come first,
-// then the error [codecs.CodeTruncated] instead of io.EOF.
-func (r *Reader) Next() (*codecs.Frame, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	f, err := r.next()
-	if err != nil {
-		r.err = err
-		return nil, err
-	}
-	r.gave++
-	return f, nil
-}
-
-func (r *Reader) next() (*codecs.Frame, error) {
-	for r.done < len(r.picks) {
-		t, ok, err := r.pass.next()
-		if err != nil {
-			return nil, err
-		}
-		n, known := r.place(t, ok)
-		if !known {
-			// The pictures are not those that the packets promised.
-			if err := r.startWhole(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if !ok {
-			break
-		}
-		if n != r.picks[r.done] {
-			continue
-		}
-		r.done++
-		return r.give(n, t)
-	}
-	if r.done < len(r.picks) {
-		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "%d of %d picked frames did not decode", len(r.picks)-r.done, len(r.picks))
-	}
-	if r.cut {
-		return nil, codecs.Errorf(codecs.CodeTruncated, codecs.StageDecode, "the file ends early; %d frames were whole", r.gave)
-	}
-	return nil, io.EOF
-}
-
-// place finds a picture in the timeline; ok is false at the end. known is false where
-// a plan does not hold: a picture that must come did not, another came, or damage was
-// met, which may spread differently if pictures are left out.
-func (r *Reader) place(t tags, ok bool) (n int, known bool) {
-	if r.whole {
-		r.at++
-		return r.at - 1, true
-	}
-	p := r.pass.plan
-	if r.pass.skipped > 0 || r.pass.faults > 0 {
-		return 0, false
-	}
-	if !ok {
-		return 0, r.expect == len(p.expect)
-	}
-	n = sort.Search(len(r.times.Frames), func(i int) bool { return r.times.Frames[i].PTS >= t.time })
-	if n == len(r.times.Frames) || r.times.Frames[n].PTS != t.time {
-		return 0, false
-	}
-	if p.maybe[int32(n)] {
-		return n, true
-	}
-	if t.damaged || r.expect == len(p.expect) || int(p.expect[r.expect]) != n {
-		return 0, false
-	}
-	r.expect++
-	return n, true
-}
-
-// give makes the frame of the picture that the pass holds.
-func (r *Reader) give(n int, t tags) (*codecs.Frame, error) {
-	f := &r.frame
-	*f = codecs.Frame{Index: int64(n), Key: r.times.Frames[n].Key, Applied: f.Applied[:0]}
-	r.last = r.times.Frames[n].PTS
-	f.PTS = ffmpeg.Seconds(r.last, r.times.Base)
-	if !f.PTS.Known() {
-		return nil, codecs.Errorf(codecs.CodeTime, codecs.StageDecode, "presentation time %d has no fraction of 64 bits", r.last)
-	}
-	if t.duration > 0 {
-		f.Duration = ffmpeg.Seconds(t.duration, r.times.Base)
-	}
-	if t.damaged {
-		f.Applied = append(f.Applied, "concealed")
-	}
-	pic := r.pass.dec.frame
-	o, note := r.orientation(pic)
-	if note != "" {
-		f.Applied = append(f.Applied, note)
-	}
-	sar := r.aspect(pic)
-	if err := r.conv.convert(pic, t, sar, o, r.lim, f); err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-// aspect is the sample aspect ratio that counts: the container's before the stream's.
-func (r *Reader) aspect(pic *astiav.Frame) codecs.Rational {
-	if r.opt.KeepSAR {
-		return codecs.Rational{}
-	}
-	return ffmpeg.Rational(r.pass.in.Format.GuessSampleAspectRatio(r.pass.in.Stream, pic))
-}
-
-// orientation is the picture's own display matrix, else the track's.
-func (r *Reader) orientation(pic *astiav.Frame) (o orientation, note string) {
-	m := r.pass.in.Stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)
-	if sd := pic.SideData(astiav.FrameSideDataTypeDisplaymatrix); sd != nil {
-		m = sd.Data()
-	}
-	if len(m) == 0 {
-		return orientation{}, ""
-	}
-	o, ok := parseMatrix(m)
-	if !ok {
-		return orientation{}, "matrix:ignored"
-	}
-	return o, ""
 }
 
 // Close frees all foreign memory. It may be called twice.
 func (r *Reader) Close() error {
 	r.stop()
+	if r.fields != nil {
+		r.fields.close()
+		r.fields = nil
+	}
 	if r.conv != nil {
 		r.conv.close()
 		r.conv = nil
