@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/recipe"
 	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
+	"github.com/millrace/millrace/services/catalog"
 )
 
 // Recipes name the formats that shards are written in, and no compression that they
@@ -77,6 +78,41 @@ func TestRecipeOfADigest(t *testing.T) {
 	}
 	if code, out, _ := call("recipe", "show", a.Digest[:8]); code != exitDone || !strings.Contains(out, `"other"`) {
 		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
+// From a sample on the store to the recipe that made it, with nothing but the store.
+func TestRecipeTravels(t *testing.T) {
+	for name, open := range map[string]func(testing.TB) place{"folder": folder, "versitygw": versitygw} {
+		t.Run(name, func(t *testing.T) {
+			p, file := open(t), recipeFile(t, "travels")
+			output(t, exitDone, p.env, "backfill", "-q", media(t, 3, 1), "--recipe", file, "--to", p.url)
+			made, err := recipe.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+			shards, err := catalog.Shards(t.Context(), p, nil, "")
+			if err != nil || len(shards) == 0 {
+				t.Fatalf("%d shards, %v", len(shards), err)
+			}
+			for _, sh := range shards {
+				if sh.Recipe != made.Digest {
+					t.Errorf("shard %s is of recipe %s, not %s", sh.Key, sh.Recipe, made.Digest)
+				}
+			}
+			key := keys(t, p)[0]
+			sample := output(t, exitDone, p.env, "--json", "inspect", p.url, "--sample", key)
+			if !strings.Contains(sample, made.Digest) {
+				t.Fatalf("sample %s does not name recipe %s: %s", key, made.Digest, sample)
+			}
+			again, err := recipe.Parse("shown", []byte(output(t, exitDone, p.env, "recipe", "show", made.Digest[:12], "--store", p.url)))
+			if err != nil || again.Digest != made.Digest {
+				t.Errorf("what is shown is another recipe, or none: %v", err)
+			}
+		})
 	}
 }
 
