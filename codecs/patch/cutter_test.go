@@ -226,25 +226,3 @@ func TestQwen3Clip(t *testing.T) {
 		t.Errorf("%d tokens, want %d", got.Count, n)
 	}
 }
-
-func BenchmarkCut(b *testing.B) {
-	p := noise(1920, 1080, 1)
-	for _, name := range []string{"vit-base-patch16-224", "clip-vit-base-patch32", "siglip2-base-patch16-naflex", "qwen2.5-vl", "llava-next"} {
-		for _, dtype := range []string{UInt8, Float32} {
-			b.Run(name+"/"+dtype, func(b *testing.B) {
-				s := Presets()[name]
-				s.DType = dtype
-				c, err := New(s, DefaultLimits())
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := c.Cut(p); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
-}
