@@ -6,8 +6,12 @@ import (
 	"github.com/millrace/millrace/pipeline"
 )
 
-// maxClip is how many frames a clip of a stated length may have.
-const maxClip = 4096
+// Bounds of clips: the frames of one of a stated length, and how many of them a frame may
+// be in, as each that is under way has a cutter for each output.
+const (
+	maxClip    = 4096
+	maxOverlap = 16
+)
 
 // clip reads how picked frames are joined: all, or {frames: 16, stride: 8, last: drop}.
 func (d *decoder) clip(v *pipeline.Clip) func(*node, string) error {
@@ -28,6 +32,8 @@ func (d *decoder) clip(v *pipeline.Clip) func(*node, string) error {
 			return d.fault(n.at, path, "it has no length; write frames: 16, or clip: all for one clip of all picked frames")
 		case c.Stride == 0:
 			c.Stride = c.Frames
+		case c.Frames > maxOverlap*c.Stride:
+			return d.faultAt(join(path, "stride"), fmt.Sprintf("windows of %d frames would overlap more than %d-fold; write %d or more", c.Frames, maxOverlap, (c.Frames+maxOverlap-1)/maxOverlap))
 		}
 		*v = c
 		return nil
