@@ -75,6 +75,60 @@ func TestReadersRaw(t *testing.T) {
 	output(t, exitDone, nil, "verify", p.url, "--deep")
 }
 
+// Clips with their sound, sound alone and packed sequences come back the same as well.
+func TestReadersClips(t *testing.T) {
+	p := folder(t)
+	path := filepath.Join(t.TempDir(), "clips.yaml")
+	if err := os.WriteFile(path, []byte(`dataset: clips
+video: {pick: {fps: 4}, clip: {frames: 4, stride: 2, last: keep}}
+audio: {keep: flac, chunk: 1s, mel: {bins: 80, pad: false}}
+tokens: [{preset: qwen2.5-vl-video, max_pixels: 100352}, {preset: qwen2.5-vl, media: image, max_pixels: 100352, dtype: bfloat16}]
+outputs: [webdataset, mds, parquet]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src := captioned(t, "videos/h264_aac.mp4", "audio/stereo.mp3", "audio/late.mp4", "images/golden/rgba_128x96.png")
+	output(t, exitDone, nil, "backfill", "-q", src, "--recipe", path, "--to", p.url)
+	x := publish(t, p)
+	own := x.own(t)
+	held := map[string]int{}
+	for _, fields := range own {
+		for name := range fields {
+			held[name]++
+		}
+	}
+	for _, name := range []string{"qwen.patches", "qwen.times", "whisper.mel", "whisper.mask", "audio.flac"} {
+		if held[name] == 0 {
+			t.Errorf("no sample holds %s; there are %v", name, held)
+		}
+	}
+	x.readByAll(t, own)
+	output(t, exitDone, nil, "verify", p.url, "--deep")
+}
+
+func TestReadersSequences(t *testing.T) {
+	p := folder(t)
+	path := filepath.Join(t.TempDir(), "packs.yaml")
+	if err := os.WriteFile(path, []byte(`dataset: packs
+take: [image]
+tokens: {preset: siglip2-base-patch16-naflex, max_patches: 64}
+outputs: [webdataset, mds, parquet]
+pack: {budget: 256, multiple: 16}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src := captioned(t, "images/golden/exif6_64x48.jpg", "images/golden/rgba_128x96.png", "images/golden/gray_200x150.png",
+		"images/golden/zone_224x224.png", "images/golden/strip_1000x5.png", "images/golden/noise_17x31.png")
+	output(t, exitDone, nil, "backfill", "-q", src, "--recipe", path, "--to", p.url)
+	x := publish(t, p)
+	own := x.own(t)
+	if len(own) != 2 {
+		t.Errorf("6 samples of up to 64 patches are in %d sequences of 256; that needs 2", len(own))
+	}
+	x.readByAll(t, own)
+	output(t, exitDone, nil, "verify", p.url, "--deep")
+}
+
 // readersRecipe has arrays of several dtypes, some of them for stills or videos alone, and
 // each format.
 func readersRecipe(t testing.TB, compression string) string {
