@@ -8,5 +8,7 @@
 //
 // [Schema] documents every field. Whatever is wrong is refused with the file, line
 // and column, the field, the reason, and what to write instead. What a recipe does
-// is fixed by its digest: see [Digest].
+// is fixed by its digest: see [Digest]. [Save] keeps it beside its samples and [Find]
+// finds it by the digest that they name; [Diff] says what two recipes differ in, and
+// whether arrays can.
 package recipe

@@ -10,6 +10,9 @@ import (
 	"github.com/millrace/millrace/pipeline"
 )
 
+// languages are the layouts of models whose pictures stand in a language model's text.
+var languages = []string{patch.Qwen2VL, patch.Qwen3VL, patch.Pixtral, patch.LLaVANext}
+
 const (
 	firstFit           = "first_fit"
 	firstFitDecreasing = "first_fit_decreasing"
@@ -109,8 +112,8 @@ func (d *decoder) checkPack(p *pipeline.Pack, tokens []patch.Spec, path string) 
 		if s.Name != p.Tokens {
 			continue
 		}
-		if p.Count == "language" && s.Merge == 0 {
-			return d.faultAt(join(path, "count"), fmt.Sprintf("layout %s merges no patches, so that its tokens are its patches; leave count out", s.Layout))
+		if p.Count == "language" && !slices.Contains(languages, s.Layout) {
+			return d.faultAt(join(path, "count"), fmt.Sprintf("layout %s is of no language model, and counts its patches; leave count out (%s have one)", s.Layout, strings.Join(languages, ", ")))
 		}
 		if n := leastTokens(s, p.Count); n > int64(p.Budget) {
 			return d.faultAt(join(path, "budget"), fmt.Sprintf("one sample of %s has %d tokens, more than the budget of %d; write more", s.Name, n, p.Budget), path)
@@ -133,6 +136,9 @@ func leastTokens(s patch.Spec, count string) int64 {
 	case patch.VideoMAE:
 		return square * int64(s.Frames/s.TemporalPatch)
 	case patch.LLaVANext:
+		if count == "language" {
+			return square // of tiles, what holds the picture alone is counted
+		}
 		return 2 * square // the whole picture, and a tile or more
 	case patch.NaFlex, patch.TimmFlex:
 		return int64(s.MaxPatches)
@@ -182,7 +188,7 @@ func showPack(w writer, p *pipeline.Pack) {
 	w("    pack: # samples joined into sequences")
 	w("      tokens: %s", quote(p.Tokens))
 	w("      budget: %d # tokens in a sequence", p.Budget)
-	w("      count: %s # patches, or language: patches after the model's merge", p.Count)
+	w("      count: %s # patches, or language: places in a language model's text", p.Count)
 	w("      window: %d # samples sorted among each other", p.Window)
 	w("      multiple: %d # a sample's length is rounded up to it", p.Multiple)
 	if p.MaxSamples > 0 {
