@@ -19,12 +19,17 @@ func TestGoldenLanguage(t *testing.T) {
 	}
 	for layout, rows := range map[string][][4]int{LLaVANext: g.LLaVANext, Pixtral: g.Pixtral} {
 		differ := 0
+		cutters := map[int]*cutter{}
 		for _, k := range rows {
-			s := Spec{Layout: layout, Size: k[0]}
-			if n := k[0]; layout == LLaVANext {
-				s.Pinpoints = [][2]int{{n, 2 * n}, {2 * n, n}, {2 * n, 2 * n}, {3 * n, n}, {n, 3 * n}}
+			c := cutters[k[0]]
+			if c == nil {
+				s := Spec{Layout: layout, Size: k[0]}
+				if n := k[0]; layout == LLaVANext {
+					s.Pinpoints = [][2]int{{n, 2 * n}, {2 * n, n}, {2 * n, 2 * n}, {3 * n, n}, {n, 3 * n}}
+				}
+				c = mustNew(t, s)
+				cutters[k[0]] = c
 			}
-			c := mustNew(t, s)
 			if err := c.start(1, size{k[1], k[2]}, false); err != nil {
 				t.Errorf("%s: %dx%d (height first): %v", layout, k[1], k[2], err)
 			}
