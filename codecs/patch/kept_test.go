@@ -7,18 +7,12 @@ import (
 	"github.com/millrace/millrace/codecs"
 )
 
-// counted is a kernel that counts the pixels that each pass makes.
+// counted is a kernel that only counts the pixels that each pass has to make.
 func counted(across, down *int) kernel {
 	return kernel{
 		name: "counted",
-		across: func(dst []byte, dstStride int, src []byte, srcStride, rows, skip int, a *axis) {
-			*across += rows * len(a.first)
-			acrossGo(dst, dstStride, src, srcStride, rows, skip, a)
-		},
-		down: func(dst []byte, dstStride int, src []byte, srcStride, n, skip int, a *axis) {
-			*down += n / 3 * len(a.first)
-			downGo(dst, dstStride, src, srcStride, n, skip, a)
-		},
+		across: func(_ []byte, _ int, _ []byte, _, rows, _ int, a *axis) { *across += rows * len(a.first) },
+		down:   func(_ []byte, _ int, _ []byte, _, n, _ int, a *axis) { *down += n / 3 * len(a.first) },
 	}
 }
 
@@ -48,7 +42,7 @@ func TestOnlyKeptIsComputed(t *testing.T) {
 		c := mustNew(t, s)
 		var across, down int
 		c.resizer.kernel = counted(&across, &down)
-		if _, err := c.Cut(noise(k.w, k.h, 1)); err != nil {
+		if _, err := c.Cut(codecs.Pixels{Width: k.w, Height: k.h, Pix: make([]byte, k.w*k.h*3)}); err != nil {
 			t.Fatal(err)
 		}
 		if across != k.across || down != k.down {
