@@ -10,7 +10,7 @@ import (
 // counted is a kernel that only counts the pixels that each pass has to make.
 func counted(across, down *int) kernel {
 	return kernel{
-		name: "counted",
+		name:   "counted",
 		across: func(_ []byte, _ int, _ []byte, _, rows, _ int, a *axis) { *across += rows * len(a.first) },
 		down:   func(_ []byte, _ int, _ []byte, _, n, _ int, a *axis) { *down += n / 3 * len(a.first) },
 	}
