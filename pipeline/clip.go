@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/millrace/millrace/codecs"
@@ -105,19 +106,23 @@ func (l *Line) runClips(ctx context.Context, r *run, frames codecs.Frames, sound
 		return codecs.Errorf(codecs.CodeNoFrames, codecs.StagePick, "%d frames were picked, and a clip needs %d; write last: keep or repeat, or pick more",
 			len(picks), l.recipe.Video.Clip.Frames)
 	}
-	var active []*clipSet
+	var active []*clipSet // the one that ends first is first
 	defer func() { l.clips = append(l.clips, active...) }()
-	at := 0
-	return l.each(ctx, r, frames, func(f *codecs.Frame) error {
+	at, whole := 0, 0
+	early, err := l.each(ctx, r, frames, func(f *codecs.Frame) error {
 		if at >= len(picks) || picks[at].Index != f.Index {
-			return codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "the video is damaged: its frames are not those that its clips were planned with")
+			return errOtherFrames
 		}
 		if len(waiting) > 0 && waiting[0].from == at {
-			set, err := l.startClip(waiting[0], f)
+			set, err := l.freeClip()
 			if err != nil {
 				return err
 			}
-			active, waiting = append(active, set), waiting[1:]
+			active = append(active, set)
+			if err := l.startClip(set, waiting[0], f); err != nil {
+				return err
+			}
+			waiting = waiting[1:]
 		}
 		at++
 		for _, set := range active {
@@ -132,9 +137,23 @@ func (l *Line) runClips(ctx context.Context, r *run, frames codecs.Frames, sound
 		done.end = endOf(f, picks, at)
 		active = active[1:]
 		l.clips = append(l.clips, done)
+		whole++
 		return l.emitClip(r, info, done, picks[done.window.from:at], sounds)
 	})
+	switch {
+	case err != nil:
+		return err
+	case early != nil && whole == 0:
+		return early // frames came, but not one clip
+	case early == nil && at < len(picks):
+		return errOtherFrames
+	}
+	return nil
 }
+
+// errOtherFrames refuses a video of which other frames come out than were picked: clips
+// are planned before the first is decoded.
+var errOtherFrames = codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "the video is damaged: its frames are not those that its clips were planned with")
 
 // endOf is where a clip ends whose last frame is f: where the next picked frame begins,
 // so that neighbouring clips leave no sound out, else when f stops being shown.
@@ -148,33 +167,35 @@ func endOf(f *codecs.Frame, picks []codecs.Moment, at int) codecs.Rational {
 	return f.PTS
 }
 
-func (l *Line) startClip(w window, f *codecs.Frame) (*clipSet, error) {
-	var set *clipSet
-	if n := len(l.clips); n > 0 {
-		set, l.clips = l.clips[n-1], l.clips[:n-1]
-	} else {
-		var err error
-		if set, err = l.newClipSet(); err != nil {
-			return nil, err
-		}
+// freeClip takes a set of which no clip is under way.
+func (l *Line) freeClip() (set *clipSet, err error) {
+	n := len(l.clips)
+	if n == 0 {
+		return l.newClipSet()
 	}
+	set, l.clips = l.clips[n-1], l.clips[:n-1]
+	return set, nil
+}
+
+// startClip begins a window of frames with its first.
+func (l *Line) startClip(set *clipSet, w window, f *codecs.Frame) error {
 	set.window, set.kept = w, Field{}
 	set.first = *f
 	set.first.Pixels.Pix = nil
 	set.first.Applied = append([]string(nil), f.Applied...)
 	for _, c := range set.cutters {
 		if err := c.Start(w.frames+w.repeated, f.Width, f.Height); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if l.recipe.Keep.Frame != "" {
 		kept, err := l.keepFrame(f)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		set.kept = Field{kept.Name, append([]byte(nil), kept.Data...)}
 	}
-	return set, nil
+	return nil
 }
 
 // add cuts a clip's n-th frame, counted from 1.
@@ -218,7 +239,7 @@ func (l *Line) emitClip(r *run, info codecs.Info, set *clipSet, frames []codecs.
 		s.Fields = append(s.Fields, set.kept)
 	}
 	if sounds != nil {
-		if err := l.addSound(s, d, sounds, start, set.end); err != nil {
+		if err := l.addSound(s, d, sounds, start, set.end); err != nil && err != io.EOF && !l.endsEarly(err, codecs.KindVideo) {
 			return err
 		}
 	}

@@ -71,6 +71,9 @@ type cutter struct {
 // NewLine compiles a recipe.
 func NewLine(r *Recipe, tools Tools, v Versions) (*Line, error) {
 	l := &Line{recipe: r, tools: tools, versions: v}
+	if r.Audio.On() && tools.Listener == nil {
+		return nil, errors.New("the recipe has rules for sound, and this build reads none")
+	}
 	for _, spec := range r.Tokens {
 		if r.Video.Clip.On() && spec.Media != "image" {
 			continue // cut from clips alone
@@ -143,7 +146,7 @@ func (l *Line) runMedium(ctx context.Context, r *run) error {
 		return err
 	}
 	if frames == nil {
-		return l.runSound(ctx, r, sounds)
+		return l.runSound(ctx, r, sounds, true)
 	}
 	defer frames.Close()
 	info := frames.Info()
@@ -156,7 +159,7 @@ func (l *Line) runMedium(ctx context.Context, r *run) error {
 	if err := l.runFrames(ctx, r, frames); err != nil || sounds == nil {
 		return err
 	}
-	return l.runSound(ctx, r, sounds)
+	return l.runSound(ctx, r, sounds, false)
 }
 
 // open probes: the bytes choose the decoder, and the recipe says whether it is wanted.
@@ -213,45 +216,50 @@ func (l *Line) wants(kind codecs.Kind) error {
 	return nil
 }
 
-// each runs over picked frames, under the limits. It ends in peace where a file ends
-// early and the recipe keeps what was whole.
-func (l *Line) each(ctx context.Context, r *run, frames codecs.Frames, use func(*codecs.Frame) error) error {
+// each runs over picked frames, under the limits. Where a file ends early and the recipe
+// keeps what was whole, it ends in peace, and early is the fault.
+func (l *Line) each(ctx context.Context, r *run, frames codecs.Frames, use func(*codecs.Frame) error) (early, err error) {
 	kept := int64(0)
 	for {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		f, err := frames.Next()
-		if err == io.EOF || kept > 0 && l.endsEarly(err, frames.Info().Kind) {
+		if err == io.EOF {
+			break
+		}
+		if kept > 0 && l.endsEarly(err, frames.Info().Kind) {
+			early = err
 			break
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if kept++; kept > l.recipe.Limits.MaxFramesKept {
-			return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "more than %d frames were picked", l.recipe.Limits.MaxFramesKept)
+			return nil, codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "more than %d frames were picked", l.recipe.Limits.MaxFramesKept)
 		}
 		if err := use(f); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if kept == 0 {
-		return codecs.Errorf(codecs.CodeNoFrames, codecs.StagePick, "not one frame was picked")
+		return nil, codecs.Errorf(codecs.CodeNoFrames, codecs.StagePick, "not one frame was picked")
 	}
 	r.verdict.Frames += kept
-	return nil
+	return early, nil
 }
 
 // runFrames makes a sample of each picked frame.
 func (l *Line) runFrames(ctx context.Context, r *run, frames codecs.Frames) error {
 	info := frames.Info()
-	return l.each(ctx, r, frames, func(f *codecs.Frame) error {
+	_, err := l.each(ctx, r, frames, func(f *codecs.Frame) error {
 		s, tokens, err := l.sample(r, info, f)
 		if err != nil {
 			return err
 		}
 		return r.emit(s, tokens)
 	})
+	return err
 }
 
 // endsEarly reports whether err is the end of a cut file, of which the recipe keeps what

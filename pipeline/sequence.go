@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/codecs"
@@ -43,35 +44,102 @@ func (p *Pack) Settings() packing.Settings {
 	return packing.Settings{Capacity: p.Budget, Window: p.Window, Multiple: p.Multiple, Limit: p.MaxSamples, Mode: packing.Mode(p.Mode)}
 }
 
-// Length is how many tokens s takes of a sequence. A sample that fits none, or has no
-// such tokens, is refused with a [codecs.Error].
-func (p *Pack) Length(s *Sample) (int, error) {
-	info, err := p.tokens(s)
+// Length is how many tokens s takes of a sequence. A sample that fits none, has no such
+// tokens, or says of its arrays what is not so, is refused with a [codecs.Error]. What
+// stands in one sequence must be of one shape, which has no meaning beyond that.
+func (p *Pack) Length(s *Sample) (n int, shape string, err error) {
+	m, err := p.member(s)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	n := info.Count
+	n = m.info.Count
 	if p.Count == "language" {
-		n = info.Language
+		n = m.info.Language
 	}
 	if _, err := p.Settings().Normalise().Size(n); err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return n, nil
+	return n, fmt.Sprintf("%s %d %d %t", m.patches.DType, m.patches.Shape[1], len(m.cells), m.coords.Shape != nil), nil
 }
 
-func (p *Pack) tokens(s *Sample) (TokenInfo, error) {
+// Trim is what [Pack.Join] needs of a sample. Fields are shared with s.
+func (p *Pack) Trim(s *Sample) *Sample {
+	t := &Sample{Key: s.Key}
+	for _, f := range s.Fields {
+		switch f.Name {
+		case "json", p.Tokens + ".patches.npy", p.Tokens + ".grid.npy", p.Tokens + ".coords.npy":
+			t.Fields = append(t.Fields, f)
+		}
+	}
+	return t
+}
+
+// member is a sample as a sequence takes it.
+type member struct {
+	info            TokenInfo
+	patches, coords patch.Array // coords where the layout has them
+	grid            patch.Array
+	cells           []int // the grid's numbers
+}
+
+// member reads a sample and holds what it says against its arrays: it may come of a mill
+// that hostile bytes have taken over, and would else fail when others are packed beside it.
+func (p *Pack) member(s *Sample) (m member, err error) {
 	var d struct {
 		Tokens map[string]TokenInfo `json:"tokens"`
 	}
 	if err := json.Unmarshal(s.field("json"), &d); err != nil {
-		return TokenInfo{}, fmt.Errorf("the description of sample %s: %w", s.Key, err)
+		return m, codecs.Errorf(codecs.CodeInvalid, codecs.StagePack, "the description of sample %s: %w", s.Key, err)
 	}
-	info, ok := d.Tokens[p.Tokens]
-	if !ok {
-		return TokenInfo{}, codecs.Errorf(CodeMsgNotTaken, codecs.StagePack, "the recipe packs %q, which this sample does not have", p.Tokens)
+	var ok bool
+	if m.info, ok = d.Tokens[p.Tokens]; !ok {
+		return m, codecs.Errorf(CodeMsgNotTaken, codecs.StagePack, "the recipe packs %q, which this sample does not have", p.Tokens)
 	}
-	return info, nil
+	if err := m.read(s, p.Tokens); err != nil {
+		return m, codecs.Errorf(codecs.CodeInvalid, codecs.StagePack, "the arrays of sample %s: %w", s.Key, err)
+	}
+	return m, nil
+}
+
+func (m *member) read(s *Sample, name string) (err error) {
+	if m.patches, err = patch.ParseNPY(s.field(name + ".patches.npy")); err != nil {
+		return err
+	}
+	if m.grid, err = patch.ParseNPY(s.field(name + ".grid.npy")); err != nil {
+		return err
+	}
+	if b := s.field(name + ".coords.npy"); b != nil {
+		if m.coords, err = patch.ParseNPY(b); err != nil {
+			return err
+		}
+		if c := m.coords; c.DType != "int64" || len(c.Shape) != 2 || c.Shape[0] < m.info.Count || c.Shape[1] != 2 {
+			return fmt.Errorf("coords are %s %v for %d patches", c.DType, c.Shape, m.info.Count)
+		}
+	}
+	if m.info.Count < 1 || len(m.patches.Shape) != 2 || m.patches.Shape[0] < m.info.Count || m.patches.Shape[1] < 1 {
+		return fmt.Errorf("%d patches were promised, and there is an array of %v", m.info.Count, m.patches.Shape)
+	}
+	return m.readGrid()
+}
+
+// readGrid wants a grid of as many cells as there are patches.
+func (m *member) readGrid() error {
+	g := m.grid
+	if g.DType != "int64" || len(g.Shape) != 1 || g.Shape[0] < 2 || g.Shape[0] > 3 {
+		return fmt.Errorf("the grid is %s %v", g.DType, g.Shape)
+	}
+	left := m.info.Count
+	for i := range g.Shape[0] {
+		n := int(binary.LittleEndian.Uint64(g.Data[8*i:]))
+		if n < 1 || left%n != 0 {
+			return fmt.Errorf("its grid is not one of %d patches", m.info.Count)
+		}
+		m.cells, left = append(m.cells, n), left/n
+	}
+	if left != 1 {
+		return fmt.Errorf("its grid %v is not one of %d patches", m.cells, m.info.Count)
+	}
+	return nil
 }
 
 func (s *Sample) field(name string) []byte {
@@ -101,7 +169,7 @@ func (p *Pack) Join(dataset, recipe string, samples []*Sample, lengths []int) (*
 	var cells [][3]int
 	sum := sha256.New()
 	for i, s := range samples {
-		info, err := p.tokens(s)
+		m, err := p.member(s)
 		if err != nil {
 			return nil, err
 		}
@@ -109,18 +177,15 @@ func (p *Pack) Join(dataset, recipe string, samples []*Sample, lengths []int) (*
 		if p.Count == "patches" {
 			gap = int(arrays.CuSeqlensPadded[i+1]-arrays.CuSeqlensPadded[i]) - lengths[i]
 		}
-		grid, err := patch.ParseNPY(s.field(p.Tokens + ".grid.npy"))
-		if err == nil {
-			err = patches.add(s.field(p.Tokens+".patches.npy"), info.Count, gap)
-		}
-		if c := s.field(p.Tokens + ".coords.npy"); err == nil && c != nil {
-			err = coords.add(c, info.Count, gap)
+		m.grid.Shape = []int{1, len(m.cells)}
+		err = errors.Join(patches.add(m.patches, m.info.Count, gap), grids.add(m.grid, 1, 0))
+		if m.coords.Shape != nil {
+			err = errors.Join(err, coords.add(m.coords, m.info.Count, gap))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("packing sample %s: %w", s.Key, err)
 		}
-		grids.addRow(grid)
-		cells = append(cells, cellsOf(grid))
+		cells = append(cells, groups(m.cells))
 		seq.Members = append(seq.Members, s.field("json"))
 		fmt.Fprintf(sum, "%d:%s", len(s.Key), s.Key)
 	}
@@ -163,15 +228,8 @@ func (p *Pack) fields(seq *Sequence, patches, grids, coords *joined, a packing.A
 // joined is an array that grows by rows of other arrays.
 type joined struct{ patch.Array }
 
-// add appends the first rows of an .npy array, then gap rows of zeros.
-func (j *joined) add(npy []byte, rows, gap int) error {
-	a, err := patch.ParseNPY(npy)
-	if err != nil {
-		return err
-	}
-	if len(a.Shape) != 2 || rows > a.Shape[0] || a.Shape[0] == 0 {
-		return fmt.Errorf("%d rows were wanted of an array of shape %v", rows, a.Shape)
-	}
+// add appends the first rows of an array, then gap rows of zeros.
+func (j *joined) add(a patch.Array, rows, gap int) error {
 	if j.Shape == nil {
 		j.Array = patch.Array{DType: a.DType, Shape: []int{0, a.Shape[1]}}
 	}
@@ -185,25 +243,13 @@ func (j *joined) add(npy []byte, rows, gap int) error {
 	return nil
 }
 
-// addRow appends a whole array of one dimension as a row.
-func (j *joined) addRow(a patch.Array) {
-	if j.Shape == nil {
-		j.Array = patch.Array{DType: a.DType, Shape: []int{0, a.Shape[0]}}
-	}
-	j.Data = append(j.Data, a.Data...)
-	j.Shape[0]++
-}
-
 func (j *joined) field(name string) Field { return Field{name, patch.AppendNPY(nil, j.Array)} }
 
-// cellsOf is a grid as (time groups, rows, columns).
-func cellsOf(grid patch.Array) [3]int {
-	c := [3]int{1, 1, 1}
-	n := min(len(grid.Data)/8, 3)
-	for i := range n {
-		c[3-n+i] = int(binary.LittleEndian.Uint64(grid.Data[8*i:]))
-	}
-	return c
+// groups is a grid as (time groups, rows, columns); a still is one group.
+func groups(cells []int) [3]int {
+	g := [3]int{1, 1, 1}
+	copy(g[3-len(cells):], cells)
+	return g
 }
 
 func int32Field(name string, v []int32) Field {

@@ -66,7 +66,7 @@ func (l *Line) listen(ctx context.Context, src codecs.Source, container string, 
 			return nil, codecs.Errorf(CodeMsgNotTaken, codecs.StageProbe, "this is sound, and the recipe has no rules for it; write audio: default")
 		}
 	}
-	if kind == codecs.KindImage || !l.recipe.Audio.On() || l.tools.Listener == nil {
+	if kind == codecs.KindImage || !l.recipe.Audio.On() {
 		return nil, nil
 	}
 	sounds, err := l.tools.Listener.Open(ctx, src, container, l.recipe)
@@ -76,8 +76,9 @@ func (l *Line) listen(ctx context.Context, src codecs.Source, container string, 
 	return sounds, err
 }
 
-// runSound makes samples of sound alone, a chunk each, from the track's start.
-func (l *Line) runSound(ctx context.Context, r *run, sounds codecs.Sounds) error {
+// runSound makes samples of sound, a chunk each, from the track's start. A track without
+// any is a fault only where the medium has nothing else.
+func (l *Line) runSound(ctx context.Context, r *run, sounds codecs.Sounds, alone bool) error {
 	info := sounds.Info()
 	chunk := codecs.NewRational(int64(l.recipe.Audio.Chunk), int64(time.Second))
 	from := info.Start
@@ -93,19 +94,23 @@ func (l *Line) runSound(ctx context.Context, r *run, sounds codecs.Sounds) error
 		d := l.describe(r.job, s.Key)
 		d.setMedium(r, info)
 		d.Kind = string(codecs.KindAudio)
-		if err := l.addSound(s, d, sounds, from, to); err != nil {
-			return err
-		}
+		err := l.addSound(s, d, sounds, from, to)
+		ended := err == io.EOF || l.endsEarly(err, codecs.KindVideo)
 		switch {
-		case d.Sound == nil && n == 0:
-			return codecs.Errorf(codecs.CodeNoAudio, codecs.StageDecode, "track %d has no sound in it", info.Track)
-		case d.Sound == nil:
+		case ended && (n > 0 || !alone):
 			return nil
-		}
-		if n >= l.recipe.Limits.MaxFramesKept {
+		case err == io.EOF || err == nil && d.Sound == nil:
+			return codecs.Errorf(codecs.CodeNoAudio, codecs.StageDecode, "track %d has no sound in it", info.Track)
+		case err != nil:
+			return err
+		case n >= l.recipe.Limits.MaxFramesKept:
 			return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "the sound has more than %d chunks", n)
 		}
-		d.setTime(d.Sound.Start, codecs.NewRational(int64(d.Sound.Samples), int64(d.Sound.Rate)))
+		length := codecs.NewRational(int64(d.Sound.Samples), int64(d.Sound.Rate))
+		d.setTime(d.Sound.Start, length)
+		if alone {
+			r.verdict.MediaSeconds += length.Float()
+		}
 		if err := l.finish(s, r.job, d); err != nil {
 			return err
 		}
@@ -116,15 +121,16 @@ func (l *Line) runSound(ctx context.Context, r *run, sounds codecs.Sounds) error
 	}
 }
 
-// addSound adds the sound of a span to a sample, as the recipe keeps it. Where the track
-// has none there, it adds nothing.
+// addSound adds the sound of a span to a sample, as the recipe keeps it. Where there is
+// none, because the track begins later, it adds nothing; where it has ended, the error is
+// that of [codecs.Sounds].
 func (l *Line) addSound(s *Sample, d *Description, sounds codecs.Sounds, from, to codecs.Rational) error {
 	sound, err := sounds.Span(from, to)
-	if err == io.EOF || l.endsEarly(err, codecs.KindVideo) || err == nil && len(sound.Samples) == 0 {
-		return nil
-	}
 	if err != nil {
 		return err
+	}
+	if len(sound.Samples) == 0 {
+		return nil
 	}
 	info, rules := sounds.Info(), &l.recipe.Audio
 	d.Sound = &SoundInfo{Track: info.Track, Codec: info.Codec, Language: info.Language, SampleRate: info.SampleRate, Channels: info.Channels,

@@ -26,7 +26,8 @@ type batch struct {
 	windows  map[output]*sequencer // of outputs that are packed
 	fill     packing.Fill          // of the windows that were packed
 	since    time.Time             // of its first delivery; zero while there is none
-	age      time.Duration
+	age      time.Duration         // at which it is committed: the least of its outputs'
+	aged     bool                  // it holds samples, so that age is an output's
 }
 
 // output is one shard format of one dataset, and one shape of samples where the format
@@ -138,7 +139,7 @@ func (p *packer) add(ctx context.Context, it *item) error {
 	if it.Offset != p.next {
 		return fmt.Errorf("offset %d came where %d had to come: the feed is not contiguous", it.Offset, p.next)
 	}
-	if p.batch.full(it.held) {
+	if p.batch.full(p.fresh(it)) {
 		if err := p.flush(ctx); err != nil {
 			return err
 		}
@@ -166,6 +167,18 @@ func (p *packer) add(ctx context.Context, it *item) error {
 	p.batch.to = p.next
 	p.s.inHand = nil
 	return nil
+}
+
+// fresh is how many bytes of samples an item adds. Not it.held: whether a repeat was worked
+// on depends on when the first ended, and where a batch ends must not.
+func (p *packer) fresh(it *item) int64 {
+	var n int64
+	for i := range it.parts {
+		if _, yes := p.s.repeats(it.parts[i].job); !yes && it.parts[i].verdict.Fault == nil {
+			n += it.parts[i].result.size
+		}
+	}
+	return n
 }
 
 func (p *packer) addPart(it *item, i int) error {
@@ -256,11 +269,16 @@ func (b *batch) create(dir string, key output, r *pipeline.Recipe) (*openShard, 
 	if err != nil {
 		return nil, err
 	}
-	if len(b.shards) == 0 && (len(b.open) == 0 || o.ShardAge < b.age) {
-		b.age = o.ShardAge
-	}
+	b.ages(o.ShardAge)
 	b.open[key] = &openShard{Writer: w, recipe: r, bounds: o}
 	return b.open[key], nil
+}
+
+// ages bounds how old the batch may become, now that an output has samples in it.
+func (b *batch) ages(age time.Duration) {
+	if !b.aged || age < b.age {
+		b.aged, b.age = true, age
+	}
 }
 
 // seal closes one open shard. It belongs to the batch until that is committed.

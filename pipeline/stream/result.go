@@ -97,7 +97,7 @@ func (r *result) checkLength(s *pipeline.Sample) error {
 		if o.Pack == nil {
 			continue
 		}
-		if _, err := o.Pack.Length(s); err != nil {
+		if _, _, err := o.Pack.Length(s); err != nil {
 			return err
 		}
 	}

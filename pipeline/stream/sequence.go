@@ -14,7 +14,8 @@ import (
 // They lie in an unlinked temporary file: a window of clips is more than memory holds.
 type sequencer struct {
 	recipe *pipeline.Recipe
-	pack   *pipeline.Pack
+	output pipeline.Output
+	shape  string // of its samples' arrays
 	packer *packing.Packer[place]
 	file   *os.File
 	size   int64
@@ -25,33 +26,40 @@ type place struct {
 	at, n int64
 }
 
-// collect adds a sample to its output's window, and packs that when it is full.
+// collect adds a sample to its output's window, and packs that when it is full: of
+// samples, or of as many bytes as one batch may have in shards.
 func (b *batch) collect(dir string, key output, r *pipeline.Recipe, sm *pipeline.Sample) error {
+	o := r.Outputs[key.index]
+	n, shape, err := o.Pack.Length(sm)
+	if err != nil {
+		return err
+	}
 	w := b.windows[key]
-	if w != nil && w.recipe.Digest != r.Digest { // loaded anew while the batch was open
+	// Loaded anew while the batch was open, or of stills and clips by turns, whose arrays
+	// do not fit one sequence.
+	if w != nil && (w.recipe.Digest != r.Digest || w.shape != shape) {
 		if err := b.sequence(dir, key); err != nil {
 			return err
 		}
 		w = nil
 	}
 	if w == nil {
-		var err error
-		if w, err = newSequencer(dir, r, r.Outputs[key.index].Pack); err != nil {
+		if w, err = newSequencer(dir, r, o, shape); err != nil {
 			return err
 		}
+		b.ages(o.ShardAge)
 		b.windows[key] = w
 	}
-	n, err := w.pack.Length(sm)
-	if err != nil {
-		return err
-	}
-	p, err := w.store(sm)
+	p, err := w.store(o.Pack.Trim(sm))
 	if err != nil {
 		return err
 	}
 	packs, err := w.packer.Add(p, n)
 	if err != nil {
 		return err
+	}
+	if packs == nil && w.size >= maxShards*o.ShardBytes {
+		packs = w.packer.Flush()
 	}
 	return b.join(dir, key, w, packs)
 }
@@ -88,7 +96,7 @@ func (b *batch) join(dir string, key output, w *sequencer, packs []packing.Pack[
 				return err
 			}
 		}
-		s, err := w.pack.Join(key.dataset, w.recipe.Digest, samples, p.Lengths)
+		s, err := w.output.Pack.Join(key.dataset, w.recipe.Digest, samples, p.Lengths)
 		if err != nil {
 			return err
 		}
@@ -103,8 +111,8 @@ func (b *batch) join(dir string, key output, w *sequencer, packs []packing.Pack[
 	return nil
 }
 
-func newSequencer(dir string, r *pipeline.Recipe, pack *pipeline.Pack) (*sequencer, error) {
-	p, err := packing.NewPacker[place](pack.Settings())
+func newSequencer(dir string, r *pipeline.Recipe, o pipeline.Output, shape string) (*sequencer, error) {
+	p, err := packing.NewPacker[place](o.Pack.Settings())
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +121,7 @@ func newSequencer(dir string, r *pipeline.Recipe, pack *pipeline.Pack) (*sequenc
 		return nil, fmt.Errorf("spooling samples to pack: %w", err)
 	}
 	os.Remove(f.Name()) // the name is not needed, and a crash leaves nothing
-	return &sequencer{recipe: r, pack: pack, packer: p, file: f}, nil
+	return &sequencer{recipe: r, output: o, shape: shape, packer: p, file: f}, nil
 }
 
 func (w *sequencer) store(s *pipeline.Sample) (place, error) {

@@ -89,7 +89,9 @@ type Config struct {
 	// recipe's shard age. It makes small shards: for people who watch, not for fleets.
 	Idle time.Duration `yaml:"commit_when_idle"`
 	// Steady commits by sizes and counts alone, never by time, so that the same jobs give
-	// the same sequences where a recipe packs. For backfills.
+	// the same sequences where a recipe packs, however often the run is stopped and begun
+	// again. For backfills: what is left is committed when the feed ends, so that a feed
+	// without an end could keep it uncommitted for ever.
 	Steady bool `yaml:"-"`
 }
 
