@@ -151,9 +151,14 @@ func (c *child) died(ctx context.Context, err error) error {
 	return fault(pipeline.CodeCrash, "the mill died: %s: %s", c.cmd.ProcessState, c.stderr)
 }
 
-// outOfMemory knows the last words of Go's runtime when the kernel gives it no more.
+// outOfMemory knows the last words of a runtime when the kernel gives it no more.
 func outOfMemory(said string) bool {
-	return strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory")
+	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate"} { // the last is a sanitizer's
+		if strings.Contains(said, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // kill ends the process and waits for it. It may be called twice.
@@ -186,7 +191,8 @@ type tail struct {
 	b  []byte
 }
 
-const tailBytes = 4096
+// tailBytes holds a Go runtime's last words with the stacks that follow them.
+const tailBytes = 32 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
@@ -198,11 +204,18 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is the tail as one line, cut to what an error text can hold.
+// String is the tail as one line, from where a runtime says why it ends, cut to what an
+// error text can hold.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(t.b), "?")), " ")
+	for _, last := range []string{"fatal error: ", "panic: "} {
+		if i := strings.Index(s, last); i >= 0 {
+			s = s[i:]
+			break
+		}
+	}
 	if len(s) > 400 {
 		s = s[:400] + "..."
 	}

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "deaf" {
 		beDeaf()
 	}
+	if len(os.Args) > 1 && os.Args[1] == "unconfined" {
+		beUnconfined()
+	}
 	if len(os.Args) > 1 && os.Args[1] == "parent" {
 		beParent()
 	}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
@@ -76,6 +79,12 @@ func (f *frames) Next() (*codecs.Frame, error) {
 		return f.frame([]byte{1, 2, 3}), nil
 	case "bad":
 		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
+	case "escape":
+		name, word := strings.Join(f.words[:len(f.words)-1], " "), f.words[len(f.words)-1]
+		f.words = nil
+		return f.frame([]byte(attack(name, word, f.src.(fileSource).File))), nil
+	case "eat", "swallow", "threads", "flood", "giant", "nothing":
+		return f.greed(w)
 	case "frame":
 		return f.frame([]byte{byte(f.n), 1, 2}), nil
 	}
@@ -85,4 +94,46 @@ func (f *frames) Next() (*codecs.Frame, error) {
 func (f *frames) frame(pix []byte) *codecs.Frame {
 	f.n++
 	return &codecs.Frame{Pixels: codecs.Pixels{Width: 1, Height: 1, Pix: pix}, Index: f.n - 1, PTS: codecs.NewRational(f.n-1, 25)}
+}
+
+// greed takes what is not its to take, until it is stopped.
+func (f *frames) greed(of string) (*codecs.Frame, error) {
+	const page = 4096
+	switch of {
+	case "eat":
+		for kept := [][]byte{}; ; time.Sleep(time.Millisecond) {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += page {
+				b[i] = 1
+			}
+			kept = append(kept, b)
+			f.src.(codecs.Watched).Alive()
+			runtime.KeepAlive(kept)
+		}
+	case "swallow":
+		b := make([]byte, 8<<30)
+		for i := 0; i < len(b); i += page {
+			b[i] = 1
+		}
+	case "threads":
+		for range 300 {
+			go func() {
+				runtime.LockOSThread()
+				select {}
+			}()
+		}
+		select {}
+	case "flood":
+		f.words = append(f.words, "flood")
+		return f.frame(make([]byte, 100<<10)), nil
+	case "giant":
+		unix.Write(parentSocket(), []byte{byte(kindSample), 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
+		select {}
+	case "nothing":
+		for {
+			unix.Write(parentSocket(), []byte{byte(kindAlive), 0, 0, 0, 0, 0, 0, 0})
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return nil, io.EOF
 }

@@ -93,7 +93,7 @@ func TestDoctor(t *testing.T) {
 	for _, f := range findings {
 		level[f.What] = f.Level
 	}
-	if level["store"] != "ok" || level["FFmpeg"] != "ok" || level["broker"] != "warn" {
+	if level["store"] != "ok" || level["FFmpeg"] != "ok" || level["mill"] != "ok" || level["broker"] != "warn" {
 		t.Errorf("levels are %v", level)
 	}
 	code, out, _ = call("doctor", "--to", "/proc/no-such-place", "--brokers", "127.0.0.1:1")

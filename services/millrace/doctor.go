@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/codecs/audio"
 	"github.com/millrace/millrace/codecs/video"
+	"github.com/millrace/millrace/pipeline/mill"
 	"github.com/millrace/millrace/pipeline/queue"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/services/settings"
@@ -48,7 +49,8 @@ func (c doctorCmd) Run(a *app) error {
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Minute)
 	defer cancel()
 	d := &doctor{}
-	d.program(cfg)
+	d.program()
+	d.mills(ctx, cfg)
 	d.machine(cfg)
 	d.store(ctx, cfg)
 	d.queue(ctx, cfg)
@@ -63,20 +65,37 @@ func (d *doctor) add(l queue.Level, what, advice, detail string, args ...any) {
 }
 
 // program looks at what this binary can decode, by decoding.
-func (d *doctor) program(cfg settings.Config) {
+func (d *doctor) program() {
 	d.add(queue.LevelOK, "millrace", "", "%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	if missing := append(video.Missing(), audio.Missing()...); len(missing) > 0 {
 		d.add(queue.LevelFail, "FFmpeg", "install Debian 12's FFmpeg libraries, which have all of these", "version %s lacks %s", video.Version(), strings.Join(missing, ", "))
 	} else {
 		d.add(queue.LevelOK, "FFmpeg", "", "version %s, with every decoder, filter and resampler that is used", video.Version())
 	}
-	m, err := cfg.OpenMills()
+}
+
+// mills starts one, and tells what this machine lets it give up.
+func (d *doctor) mills(ctx context.Context, cfg settings.Config) {
+	m, err := cfg.OpenMills(ctx)
 	if err != nil {
-		d.add(queue.LevelFail, "mill", "correct the setting", "%v", err)
+		d.add(queue.LevelFail, "mill", "", "%v", err)
 		return
 	}
-	m.Close()
-	d.add(queue.LevelOK, "mill", "", "%d mills for %d cores, isolation %s", cfg.Mill.Count, runtime.NumCPU(), cfg.Mill.Isolation)
+	defer m.Close()
+	p, ok := m.(*mill.Pool)
+	if !ok {
+		d.add(queue.LevelWarn, "mill", "set mill.isolation to process before media of others come", "%d for %d cores, isolation %s: a bad file can take the worker with it", cfg.Mill.Count, runtime.NumCPU(), cfg.Mill.Isolation)
+		return
+	}
+	r, err := p.Check(ctx)
+	switch {
+	case err != nil:
+		d.add(queue.LevelFail, "mill", "", "%v", err)
+	case !r.Seccomp || r.Landlock == 0 || len(r.Missing) > 0:
+		d.add(queue.LevelWarn, "mill", "use a kernel and a container that allow the rest, and mill.confinement: strict", "%d for %d cores, confinement %s: %s", cfg.Mill.Count, runtime.NumCPU(), cfg.Mill.Confinement, strings.Join(append([]string{r.String()}, r.Missing...), "; "))
+	default:
+		d.add(queue.LevelOK, "mill", "", "%d for %d cores, confinement %s: %s", cfg.Mill.Count, runtime.NumCPU(), cfg.Mill.Confinement, r)
+	}
 }
 
 // leastFree is what the scratch folder should have: the window, and some open shards.

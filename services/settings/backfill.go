@@ -47,7 +47,7 @@ func (c Config) OpenBackfill(ctx context.Context) (b *Backfill, err error) {
 	}
 	b.closed = append(b.closed, closed)
 	b.Keep = keepIn(b.Store)
-	if b.Mills, err = c.OpenMills(); err != nil {
+	if b.Mills, err = c.OpenMills(ctx); err != nil {
 		return b, err
 	}
 	b.closed = append(b.closed, b.Mills.Close)

@@ -37,8 +37,9 @@ type Mills interface {
 	Close()
 }
 
-// OpenMills makes the pool that the mill section asks for.
-func (c Config) OpenMills() (Mills, error) {
+// OpenMills makes the pool that the mill section asks for. It starts one mill at once: a
+// machine that can not confine it is found before any job is taken.
+func (c Config) OpenMills(ctx context.Context) (Mills, error) {
 	if c.Mill.Isolation == "none" {
 		return mill.NewInProcess(c.Mill.Count, c.NewLine), nil
 	}
@@ -48,7 +49,15 @@ func (c Config) OpenMills() (Mills, error) {
 	cfg.Argv = []string{"/proc/self/exe", "mill"}
 	// One arena for glibc and a lazy collector keep a mill small; it has one busy thread.
 	cfg.Env = []string{"MALLOC_ARENA_MAX=2", "GOGC=50"}
-	return mill.NewPool(cfg)
+	p, err := mill.NewPool(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.Check(ctx); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // OpenFetch makes the fetcher that the source section asks for.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/mill"
 )
 
 func write(t *testing.T, name, text string) string {
@@ -27,7 +28,7 @@ func TestLayers(t *testing.T) {
 	file := write(t, "millrace.yaml", `
 store: {url: s3://a/b, region: eu-1, access_key: me}
 queue: {brokers: [k1:9092], topic: t, session_timeout: 20s}
-mill: {count: 3, max_stall: 5s}
+mill: {count: 3, max_stall: 5s, confinement: best-effort}
 ingest: {buckets: [{bucket: raw, prefix: cats/, dataset: cats}]}
 `)
 	c, err := Load(file, []string{
@@ -39,7 +40,7 @@ ingest: {buckets: [{bucket: raw, prefix: cats/, dataset: cats}]}
 	}
 	if c.Store.URL != "s3://a/b" || c.Store.Region != "us-2" || c.Store.SecretKey.Reveal() != "hush" ||
 		!slices.Equal(c.Queue.Brokers, []string{"k2:1", "k3:2"}) || c.Queue.Session != 20*time.Second || c.Queue.Heartbeat != Default().Queue.Heartbeat ||
-		c.Mill.Count != 5 || c.Mill.Stall != 5*time.Second || !c.Source.AllowFiles || c.Ingest.Buckets[0].Dataset != "cats" {
+		c.Mill.Count != 5 || c.Mill.Stall != 5*time.Second || c.Mill.Confinement != mill.BestEffort || !c.Source.AllowFiles || c.Ingest.Buckets[0].Dataset != "cats" {
 		t.Errorf("the layers give %+v", c)
 	}
 	if err := c.Validate(true); err != nil {
@@ -61,6 +62,8 @@ func TestRefusals(t *testing.T) {
 		"no store":                  {"", nil, "store.url"},
 		"mills":                     {"store: {url: x}\nqueue: {brokers: [k:1]}\nmill: {count: -1}", nil, "mill.count"},
 		"isolation":                 {"store: {url: x}\nqueue: {brokers: [k:1]}\nmill: {isolation: some}", nil, "mill.isolation"},
+		"confinement":               {"store: {url: x}\nqueue: {brokers: [k:1]}\nmill: {confinement: some}", nil, "mill.confinement"},
+		"memory":                    {"store: {url: x}\nqueue: {brokers: [k:1]}\nmill: {max_memory: 1000}", nil, "mill.max_memory"},
 		"window":                    {"store: {url: x}\nqueue: {brokers: [k:1]}\nwindow: {max_deliveries: -1}", nil, "window.max_deliveries"},
 		"a bucket without dataset":  {"store: {url: x}\nqueue: {brokers: [k:1]}\ningest: {buckets: [{bucket: b}]}", nil, "ingest.buckets[0]"},
 		"a queue without a broker":  {"store: {url: x}", nil, "queue.brokers"},

@@ -43,7 +43,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, er
 		return w, err
 	}
 	w.closed = append(w.closed, closeStore)
-	mills, err := c.OpenMills()
+	mills, err := c.OpenMills(ctx)
 	if err != nil {
 		return w, err
 	}
