@@ -70,7 +70,7 @@ func TestDiff(t *testing.T) {
 		{"tokens: [dinov2-base, pixtral-12b]\n", "tokens: [pixtral-12b, dinov2-base]\n", `tokens: ["dinov2","pixtral"] -> ["pixtral","dinov2"] (packaging)`},
 		{vit, vit + "video: {pick: {every: 10}}\n", "video.pick: {fps: 1} -> {every: 10} (samples)"},
 		{vit, vit + "take: image\n", `take.kinds: ["video","image","text"] -> ["image"] (samples)`},
-		{"tokens: videomae-base\n", "tokens: videomae-base\nvideo: {pick: {fps: 8}}\n", "video.pick: {fps: 1} -> {fps: 8} (arrays samples)"},
+		{"tokens: videomae-base\n", "tokens: videomae-base\nvideo: {pick: {fps: 8}}\n", "video.pick: {every: 4} -> {fps: 8} (arrays samples)"},
 		{"tokens: videomae-base\n", "tokens: videomae-base\nvideo: {clip: {frames: 16, stride: 4}}\n", "video.clip: {frames: 16, stride: 16, last: drop} -> {frames: 16, stride: 4, last: drop} (arrays samples)"},
 		{vit, vit + "video: {hdr: tonemap}\n", "video.hdr: keep -> tonemap (arrays originals)"},
 		{vit + "video: {interlaced: deinterlace}\n", vit + "video: {interlaced: refuse}\n", "video.interlaced: deinterlace -> refuse (samples)"},

@@ -67,9 +67,9 @@ func (d *decoder) clips(r *pipeline.Recipe) error {
 	if !d.given("video.clip") {
 		r.Video.Clip = d.defaultClip(r.Tokens, of)
 	}
-	if !d.given("video.pick") && r.Video.Clip.All {
-		if rule := d.defaultPick(r.Tokens, of); rule != "" {
-			r.Video.Pick = codecs.Pick{Rule: rule}.Normalise()
+	if !d.given("video.pick") && r.Video.Clip.On() {
+		if p := d.defaultPick(r.Tokens, of, r.Video.Clip); p.Rule != "" {
+			r.Video.Pick = p.Normalise()
 		}
 	}
 	c := r.Video.Clip
@@ -105,16 +105,26 @@ func (d *decoder) defaultClip(tokens []patch.Spec, of []int) pipeline.Clip {
 	return clip
 }
 
-// defaultPick is how the processor picks frames whose presets all token outputs of video
-// are, or "".
-func (d *decoder) defaultPick(tokens []patch.Spec, of []int) codecs.PickRule {
-	var rule codecs.PickRule
-	for _, i := range of {
-		r := map[string]codecs.PickRule{patch.Qwen2VL: codecs.PickQwen2VL, patch.Qwen3VL: codecs.PickQwen3VL}[tokens[i].Layout]
-		if !d.isClipPreset(d.tokensAt(i)) || rule != "" && r != rule {
-			return ""
+// defaultPick is how frames are picked for the model whose clips all token outputs of
+// video are: by the processor's own rule for whole videos, and each fourth frame for
+// VideoMAE, as it was trained on Kinetics-400 (section 4 of the paper, arXiv 2203.12602).
+// It has no rule where they do not agree.
+func (d *decoder) defaultPick(tokens []patch.Spec, of []int, c pipeline.Clip) codecs.Pick {
+	var rule codecs.Pick
+	for n, i := range of {
+		var p codecs.Pick
+		switch s := tokens[i]; {
+		case s.Layout == patch.VideoMAE:
+			p = codecs.Pick{Rule: codecs.PickEvery, N: 4}
+		case c.All && s.Layout == patch.Qwen2VL && d.isClipPreset(d.tokensAt(i)):
+			p.Rule = codecs.PickQwen2VL
+		case c.All && s.Layout == patch.Qwen3VL && d.isClipPreset(d.tokensAt(i)):
+			p.Rule = codecs.PickQwen3VL
 		}
-		rule = r
+		if n > 0 && p.Rule != rule.Rule {
+			return codecs.Pick{}
+		}
+		rule = p
 	}
 	return rule
 }

@@ -14,7 +14,7 @@ import (
 var digests = map[string]string{
 	"aliases.yaml":  "41f232a182dd78838111d9d7acf7f5b1f2e392809e62f67412ec953979e10831",
 	"budget.yaml":   "58e3b13d300bad55a27dfd3688f2d90f4dfa44ec7826cde49557e9a32337a868",
-	"clips.yaml":    "bee5b65331a1067b6cd3cf6d026c190c16c87a9a8fbe8955287e29060f2ea333",
+	"clips.yaml":    "1e26e7c64f8bc36eee9a870adb75fabf588252e243ff26a64de6358e2d278f08",
 	"demo.yaml":     "ba2cf25c6dbaa3835277519ea5d7b672971cd25923328e5664f97b0d24c8b5b7",
 	"films.yaml":    "369a350ab7e12d7f6f40f5ba200199c14272c446f14ce4d0307fc4a432320031",
 	"full.yaml":     "5bc81f426962a86555029d050148ca70bcceebe3ddee0c8af03c5263464c7181",
