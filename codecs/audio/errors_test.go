@@ -64,6 +64,7 @@ func TestRefusals(t *testing.T) {
 		{"no sample", EncodeWAV(&codecs.Sound{Rate: 16000}), WAV, rules, nil, codecs.CodeInvalid},
 		{"two samples a second", EncodeWAV(&codecs.Sound{Rate: 2, Samples: make([]float32, 99)}), WAV, rules, nil, codecs.CodeUnsupported},
 		{"99 channels", channels(99), WAV, rules, nil, codecs.CodeUnsupported},
+		{"a stamp of no time", farStamp(t), "matroska", rules, nil, codecs.CodeTime},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			noLeaks(t)
@@ -78,6 +79,19 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// farStamp is gap.mkv, and after it the same again at a time that is too far for any
+// fraction of 64 bits.
+func farStamp(tb testing.TB) bytesSource {
+	const segment, scale, cluster, untilEnd = "\x18\x53\x80\x67", "\x2a\xd7\xb1\x83", "\x1f\x43\xb6\x75", "\x01\xff\xff\xff\xff\xff\xff\xff"
+	file := bytes.Clone(load(tb, "gap.mkv"))
+	copy(file[bytes.Index(file, []byte(segment))+4:], untilEnd)
+	copy(file[bytes.Index(file, []byte(scale))+4:], "\x0f\x42\x3f") // 999999 ns, which no other number cancels
+	at := bytes.Index(file, []byte(cluster))
+	blocks := file[at+15 : at+6+12592] // behind the size, the checksum and the time
+	file = append(file[:at+6+12592:at+6+12592], cluster+untilEnd+"\xe7\x88\x00\x04\x00\x00\x00\x00\x00\x00"...)
+	return append(file, blocks...)
 }
 
 // channels makes a WAV file of n channels.

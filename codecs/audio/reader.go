@@ -256,7 +256,11 @@ func (r *Reader) start(s sound) error {
 		r.shift += end - s.time
 		s.time = end
 	}
-	at := r.grid.index(ffmpeg.Seconds(s.time, r.info.TimeBase))
+	due := ffmpeg.Seconds(s.time, r.info.TimeBase)
+	if !due.Known() {
+		return codecs.Errorf(codecs.CodeTime, codecs.StageDecode, "tick %d of %v s has no time of 64 bits", s.time, r.info.TimeBase)
+	}
+	at := r.grid.index(due)
 	if at > r.lim.MaxDuration*int64(r.grid.rate) {
 		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageDecode, "the track lasts longer than %d s, by a stamp of %d ticks", r.lim.MaxDuration, s.time)
 	}
