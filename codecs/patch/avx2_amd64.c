@@ -120,3 +120,61 @@ AVX2 void millrace_down_avx2(uint8_t *dst, size_t dst_stride, const uint8_t *src
     if (x < n) down32(dst + n - 32, rows + n - 32, src_stride, count[i], halves);
   }
 }
+
+// planar picks one channel's bytes out of interleaved ones: of 16 pixels in three loads,
+// or of 8 in two, the second of which starts at byte 8 so as not to read beyond.
+struct planar {
+  __m128i of16[3][3], of8[3][2];
+};
+
+AVX2 INLINE struct planar planar(void) {
+  struct planar p;
+  memset(&p, 0x80, sizeof p);  // a shuffle makes 0 of these
+  for (int c = 0; c < 3; c++) {
+    for (int j = 0; j < 16; j++) ((uint8_t *)&p.of16[c][(3 * j + c) / 16])[j] = (uint8_t)((3 * j + c) % 16);
+    for (int j = 0; j < 8; j++) {
+      int b = 3 * j + c;
+      ((uint8_t *)&p.of8[c][b >= 16])[j] = (uint8_t)(b < 16 ? b : b - 8);
+    }
+  }
+  return p;
+}
+
+AVX2 INLINE __m128i load(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+
+// split16 and split8 store so many pixels as three runs of bytes, `run` apart.
+AVX2 INLINE void split16(uint8_t *dst, size_t run, const uint8_t *src, const struct planar *p) {
+  __m128i a = load(src), b = load(src + 16), c = load(src + 32);
+  for (int k = 0; k < 3; k++) {
+    __m128i v = _mm_or_si128(_mm_shuffle_epi8(a, p->of16[k][0]), _mm_shuffle_epi8(b, p->of16[k][1]));
+    v = _mm_or_si128(v, _mm_shuffle_epi8(c, p->of16[k][2]));
+    _mm_storeu_si128((__m128i *)(dst + (size_t)k * run), v);
+  }
+}
+
+AVX2 INLINE void split8(uint8_t *dst, size_t run, const uint8_t *src, const struct planar *p) {
+  __m128i a = load(src), b = load(src + 8);
+  for (int k = 0; k < 3; k++) {
+    __m128i v = _mm_or_si128(_mm_shuffle_epi8(a, p->of8[k][0]), _mm_shuffle_epi8(b, p->of8[k][1]));
+    _mm_storel_epi64((__m128i *)(dst + (size_t)k * run), v);
+  }
+}
+
+AVX2 void millrace_cut_avx2(uint8_t *dst, const uint8_t *src, size_t src_stride, size_t gh,
+                            size_t gw, size_t p, size_t merge, size_t values, size_t run) {
+  const struct planar lanes = planar();
+  for (size_t y = 0; y < gh; y++) {
+    for (size_t x = 0; x < gw; x++) {
+      size_t cell = (y / merge * (gw / merge) + x / merge) * merge * merge + y % merge * merge + x % merge;
+      uint8_t *token = dst + cell * values;
+      const uint8_t *line = src + y * p * src_stride + x * p * 3;
+      for (size_t i = 0; i < p; i++, token += p, line += src_stride) {
+        size_t j = 0;
+        for (; j + 16 <= p; j += 16) split16(token + j, run, line + 3 * j, &lanes);
+        if (j + 8 <= p) split8(token + j, run, line + 3 * j, &lanes), j += 8;
+        // The rest is stored together with some pixels that are there already.
+        if (j < p) split8(token + p - 8, run, line + 3 * (p - 8), &lanes);
+      }
+    }
+  }
+}

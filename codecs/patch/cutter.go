@@ -178,7 +178,7 @@ func (c *cutter) add(p codecs.Pixels) error {
 func (c *cutter) place(n int) {
 	g := c.result.grid
 	per := g.h * g.w * c.order.values()
-	c.order.cut(c.bytes[n/c.order.temporal*per:][:per], c.picture, image.Point{}, g.h, g.w, n%c.order.temporal)
+	c.resizer.kernel.cut(c.order, c.bytes[n/c.order.temporal*per:][:per], c.picture, image.Point{}, g.h, g.w, n%c.order.temporal)
 }
 
 // addTiles cuts the whole picture squashed to one tile, then the tiles of its canvas.
@@ -188,14 +188,14 @@ func (c *cutter) addTiles(p codecs.Pixels) error {
 	if err := c.resizer.Resize(&c.picture, p, tile, tile, image.Rect(0, 0, tile, tile)); err != nil {
 		return err
 	}
-	c.order.cut(c.bytes[:per], c.picture, image.Point{}, g.h, g.w, 0)
+	c.resizer.kernel.cut(c.order, c.bytes[:per], c.picture, image.Point{}, g.h, g.w, 0)
 	if err := c.render(p); err != nil {
 		return err
 	}
 	at := per
 	for y := 0; y < c.shape.canvas.h; y += tile {
 		for x := 0; x < c.shape.canvas.w; x += tile {
-			c.order.cut(c.bytes[at:at+per], c.picture, image.Pt(x, y), g.h, g.w, 0)
+			c.resizer.kernel.cut(c.order, c.bytes[at:at+per], c.picture, image.Pt(x, y), g.h, g.w, 0)
 			at += per
 		}
 	}

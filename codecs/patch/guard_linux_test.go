@@ -2,9 +2,12 @@ package patch
 
 import (
 	"bytes"
+	"image"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/codecs"
 )
 
 // guarded returns n bytes that end where unreadable memory begins, so that a wide load
@@ -56,6 +59,30 @@ func TestKernelBounds(t *testing.T) {
 						t.Fatalf("%s down, %d to %d: differs from the reference", f, in, out)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestCutBounds cuts patches of all widths between guard pages, from pictures that end
+// with the last patch.
+func TestCutBounds(t *testing.T) {
+	const gh, gw, most = 2, 3, 1 << 17
+	from, to := guarded(t, most), guarded(t, most)
+	copy(from, noise(most/3, 1, 1).Pix)
+	fast := fastest()
+	want := make([]byte, most)
+	for p := 1; p < 50; p += 1 + thin/3 {
+		for _, temporal := range []int{1, 2} {
+			o := order{patch: p, temporal: temporal, merge: 1}
+			n := gh * gw * o.values()
+			pic := codecs.Pixels{Width: gw * p, Height: gh * p, Pix: from[most-gh*gw*p*p*3:]}
+			for d := range temporal {
+				fast.cut(o, to[most-n:], pic, image.Point{}, gh, gw, d)
+				o.cut(want[:n], pic, image.Point{}, gh, gw, d)
+			}
+			if !bytes.Equal(to[most-n:], want[:n]) {
+				t.Fatalf("patches of %d, %d in time: differ from the reference", p, temporal)
 			}
 		}
 	}

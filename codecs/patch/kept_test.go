@@ -13,6 +13,7 @@ func counted(across, down *int) kernel {
 		name:   "counted",
 		across: func(_ []byte, _ int, _ []byte, _, rows, _ int, a *axis) { *across += rows * len(a.first) },
 		down:   func(_ []byte, _ int, _ []byte, _, n, _ int, a *axis) { *down += n / 3 * len(a.first) },
+		cut:    order.cut,
 	}
 }
 

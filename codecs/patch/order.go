@@ -35,8 +35,7 @@ func (o order) index(y, x, gw int) int {
 	return (y/m*(gw/m)+x/m)*m*m + y%m*m + x%m
 }
 
-// cut stores gh x gw patches of pic, from the point at on, as frame d of one time
-// group, whose tokens are dst.
+// cut is the reference's; see kernel.
 func (o order) cut(dst []byte, pic codecs.Pixels, at image.Point, gh, gw, d int) {
 	p, values := o.patch, o.values()
 	for y := range gh {

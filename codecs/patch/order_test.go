@@ -7,12 +7,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestOrder holds every value to the formulas, written down here once more the other
-// way round: from the place in the array to the pixel.
+// TestOrder holds every value of both implementations to the formulas, written down here
+// once more the other way round: from the place in the array to the pixel.
 func TestOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		kernel := rapid.SampledFrom([]kernel{reference, fastest()}).Draw(t, "kernel")
 		o := order{
-			patch:    rapid.IntRange(1, 7).Draw(t, "patch"),
+			patch:    rapid.OneOf(rapid.IntRange(1, 7), rapid.IntRange(8, 50)).Draw(t, "patch"),
 			temporal: rapid.IntRange(1, 3).Draw(t, "temporal"),
 			merge:    rapid.IntRange(1, 3).Draw(t, "merge"),
 			innerRGB: rapid.Bool().Draw(t, "inner"),
@@ -30,7 +31,7 @@ func TestOrder(t *testing.T) {
 		for d := range frames {
 			pic := noise(width, at.Y+gh*p+rest, uint32(d))
 			frames[d] = pic.Pix
-			o.cut(dst, pic, at, gh, gw, d)
+			kernel.cut(o, dst, pic, at, gh, gw, d)
 		}
 		for n, got := range dst {
 			token, k := n/values, n%values

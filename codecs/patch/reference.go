@@ -1,6 +1,13 @@
 package patch
 
-// kernel is one implementation of the two passes of a resize. All give equal bytes.
+import (
+	"image"
+
+	"github.com/millrace/millrace/codecs"
+)
+
+// kernel is one implementation of the two passes of a resize, and of cutting what it
+// gives into patches. All give equal bytes.
 type kernel struct {
 	name string
 	// across resizes rows of RGB pixels horizontally. Row r of the source starts at
@@ -9,10 +16,13 @@ type kernel struct {
 	// down resizes vertically: n bytes of each row. Row r of the source starts at
 	// src[r*srcStride], with input row skip of the axis as the first.
 	down func(dst []byte, dstStride int, src []byte, srcStride, n, skip int, a *axis)
+	// cut stores gh x gw patches of pic, from the point at on, as frame d of one time
+	// group, whose tokens are dst.
+	cut func(o order, dst []byte, pic codecs.Pixels, at image.Point, gh, gw, d int)
 }
 
 // reference is the plain form that the others are tested against.
-var reference = kernel{name: "go", across: acrossGo, down: downGo}
+var reference = kernel{name: "go", across: acrossGo, down: downGo, cut: order.cut}
 
 func acrossGo(dst []byte, dstStride int, src []byte, srcStride, rows, skip int, a *axis) {
 	for r := range rows {
