@@ -42,6 +42,8 @@ const (
 type parquetLayout struct {
 	compression string
 	names       []string // of the fields that get columns
+	group       int64    // bytes of metadata for a row group,
+	counted     int      // of so many fields
 }
 
 func newParquetLayout(o Options) *parquetLayout {
@@ -52,7 +54,7 @@ func (*parquetLayout) ext() string                   { return ".parquet" }
 func (*parquetLayout) shape(*pipeline.Sample) string { return "" }
 func (*parquetLayout) sidecars([]Entry) []Sidecar    { return nil }
 
-func (l *parquetLayout) check(s *pipeline.Sample, _ int64, _ int) error {
+func (l *parquetLayout) check(s *pipeline.Sample, at int64, n int) error {
 	for _, f := range s.Fields {
 		if len(f.Data) > mostValue {
 			return refuse(s.Key, "field %q has %d bytes; a parquet value has at most %d", f.Name, len(f.Data), mostValue)
@@ -71,7 +73,22 @@ func (l *parquetLayout) check(s *pipeline.Sample, _ int64, _ int) error {
 			l.names = append(l.names, f.Name)
 		}
 	}
+	if n > 0 && l.footer(at+s.Bytes()) > mostFooter {
+		return ErrFull
+	}
 	return nil
+}
+
+// footer is a bit more than the metadata takes that a file of so many bytes ends with.
+func (l *parquetLayout) footer(bytes int64) int64 {
+	if l.counted != len(l.names) {
+		const leaf = 160 // without its column's name
+		l.group, l.counted = 0, len(l.names)
+		for _, c := range parquetColumns(l.names) {
+			l.group += int64(c.leaves() * (leaf + len(c.name)))
+		}
+	}
+	return (bytes/rowGroupBytes + 2) * l.group // the schema takes less than one more
 }
 
 // put spools the fields one after another. Only finish knows all columns.

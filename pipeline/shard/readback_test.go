@@ -1,9 +1,12 @@
 package shard
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -168,5 +171,73 @@ func TestMDSIsFull(t *testing.T) {
 	}
 	if err := l.check(s, mostMDS, 0); errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "less than 4 GiB") {
 		t.Errorf("a sample that fits nowhere: %v", err)
+	}
+}
+
+// No parquet shard grows beyond what its footer may take: what it says of its row groups.
+func TestParquetIsFull(t *testing.T) {
+	var names []string
+	s := &pipeline.Sample{Key: "a"}
+	for _, of := range []string{"siglip2", "videomae", "qwen2.5-vl", "whisper"} {
+		for _, what := range []string{"patches", "mask", "grid", "times"} {
+			names = append(names, of+"."+what+npyExt)
+			s.Fields = append(s.Fields, pipeline.Field{Name: names[len(names)-1], Data: append(npyHead("uint8", []int{1}), 1)})
+		}
+	}
+	l := newParquetLayout(Options{Fields: names})
+	groups := int64(1)
+	for l.check(s, groups*rowGroupBytes, 1) == nil {
+		groups++
+	}
+	if err := l.check(s, groups*rowGroupBytes, 1); !errors.Is(err, ErrFull) || groups < 64 {
+		t.Fatalf("after %d row groups: %v", groups, err)
+	}
+	if err := l.check(s, groups*rowGroupBytes, 0); err != nil {
+		t.Errorf("the first sample is never too much: %v", err)
+	}
+	// Each sample stands for what fills a row group.
+	entries := make([]Entry, groups)
+	spooled, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spooled.Close()
+	if err := spooled.Truncate(rowGroupBytes); err != nil {
+		t.Fatal(err)
+	}
+	for i := range entries {
+		s.Key = strconv.Itoa(i)
+		if entries[i], err = l.put(io.NewOffsetWriter(spooled, 0), 0, s); err != nil {
+			t.Fatal(err)
+		}
+		entries[i].Length = rowGroupBytes
+	}
+	var out bytes.Buffer
+	if err := l.write(&out, spooled, entries); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.open(bytes.NewReader(out.Bytes()), int64(out.Len()), DefaultLimits())
+	if err != nil {
+		t.Fatalf("%d row groups: %v", groups, err)
+	}
+	for n := range groups {
+		if e, err := r.Next(); err != nil || len(e.Fields) != len(names) {
+			t.Fatalf("sample %d: %v", n, err)
+		}
+	}
+}
+
+// No shard has more samples than readers take.
+func TestFullOfSamples(t *testing.T) {
+	w := filled(t)
+	s := pipeline.Sample{Key: "c", Fields: []pipeline.Field{{Name: "json", Data: []byte("{}")}}}
+	some := w.entries
+	w.entries = make([]Entry, DefaultLimits().MaxSamples)
+	if err := w.Add(&s); !errors.Is(err, ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	w.entries = some
+	if err := w.Add(&s); err != nil {
+		t.Errorf("it is no final error: %v", err)
 	}
 }

@@ -83,7 +83,8 @@ func spool(dir string) (*os.File, error) {
 }
 
 // ErrFull is what Add returns for a sample that would make the file larger than its
-// format can be. Nothing was written; the sample fits into the next shard.
+// format can be, or than readers take it. Nothing was written; the sample fits into the
+// next shard.
 var ErrFull = errors.New("the shard is as large as its format allows")
 
 // Add copies a sample to the end of the shard. It returns a [*Refused] for a sample
@@ -98,6 +99,9 @@ func (w *Writer) Add(s *pipeline.Sample) error {
 	}
 	if _, twice := w.keys[s.Key]; twice {
 		return refuse(s.Key, "the key is in the shard already")
+	}
+	if len(w.entries) >= DefaultLimits().MaxSamples {
+		return ErrFull
 	}
 	if err := w.layout.check(s, w.at, len(w.entries)); err != nil {
 		return err
