@@ -3,11 +3,11 @@ package video
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/asticode/go-astiav"
@@ -16,124 +16,119 @@ import (
 )
 
 // Hard synthetic pictures (noise in all three planes, and full-contrast edges) must
-// come out within one level of the formula in float64: bilinear chroma, sited left,
-// the matrix of the tags, rounding to nearest.
+// come out within one level of the formula in float64: bilinear chroma where the tags
+// place it, the matrix and the range of the tags, rounding to nearest.
 func TestColourFormula(t *testing.T) {
 	noLeaks(t)
-	for _, c := range []struct {
-		tag            string
-		kr, kb         float64
-		width, height  int
-		full, untagged bool
-	}{
-		{"smpte170m", 0.299, 0.114, 64, 48, false, false},
-		{"smpte170m", 0.299, 0.114, 64, 48, true, false},
-		{"bt709", 0.2126, 0.0722, 64, 48, false, false},
-		{"bt709", 0.2126, 0.0722, 62, 50, true, false},
-		{"bt2020nc", 0.2627, 0.0593, 64, 48, false, false},
-		{"smpte170m", 0.299, 0.114, 64, 718, false, true},
-		{"bt709", 0.2126, 0.0722, 64, 720, false, true},
-	} {
-		t.Run(fmt.Sprintf("%s full %v untagged %v", c.tag, c.full, c.untagged), func(t *testing.T) {
-			w, h := c.width, c.height
-			yuv := hardPicture(w, h)
-			rng := "tv"
-			if c.full {
-				rng = "pc"
+	var kinds [][]kind // of one size, depth and subsampling each
+	for _, depth := range []int{8, 10, 12} {
+		for _, sub := range []string{"420", "422", "444"} {
+			var same []kind
+			for _, full := range []bool{false, true} {
+				same = append(same, kind{*bt601.of(depth, sub, full, "left"), "smpte170m", false},
+					kind{*bt709.of(depth, sub, full, "left"), "bt709", false}, kind{*bt2020.of(depth, sub, full, "left"), "bt2020nc", false})
 			}
-			tags := []string{"-colorspace", c.tag, "-color_range", rng}
-			if c.untagged {
-				tags = nil
+			if sub == "420" {
+				same = append(same, kind{*bt2020.of(depth, sub, false, "topleft"), "bt2020nc", false}, kind{*bt601.of(depth, sub, true, "center"), "smpte170m", false})
 			}
-			f, err := open(t, encode(t, yuv, w, h, tags), codecs.Pick{Rule: codecs.PickAll}, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			fr, err := f.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if fr.Colour.Matrix != c.tag || fr.Colour.Range != rng || (fr.Colour.Assumed != nil) != c.untagged {
-				t.Errorf("colour is %+v", fr.Colour)
-			}
-			worst, differ := 0.0, 0
-			for y := range h {
-				for x := range w {
-					want := formula(yuv, w, h, x, y, c.kr, c.kb, c.full)
-					for ch := range 3 {
-						d := math.Abs(float64(fr.Pix[(y*w+x)*3+ch]) - want[ch])
-						worst = max(worst, d)
-						if d > 0 {
-							differ++
-						}
-					}
-				}
-			}
-			if worst > 1 {
-				t.Errorf("up to %v levels off", worst)
-			}
-			if share := float64(differ) / float64(w*h*3); share > 0.01 {
-				t.Errorf("%.2f %% of the values are a level off", share*100)
-			}
-		})
+			kinds = append(kinds, same)
+		}
 	}
+	// Sizes that no block divides, and what stands in for missing tags.
+	odd, low, high := *bt709.of(8, "420", true, "left"), *bt601.of(8, "420", false, "left"), *bt709.of(8, "420", false, "left")
+	odd.w, odd.h, low.h, high.h = 62, 50, 718, 720
+	kinds = append(kinds, []kind{{odd, "bt709", false}}, []kind{{low, "smpte170m", true}}, []kind{{high, "bt709", true}})
+	var rows []string
+	for _, same := range kinds {
+		yuv := hardPicture(same[0].layout)
+		for i, src := range encode(t, yuv, same) {
+			k := same[i]
+			most, mean := k.measure(t, src, yuv)
+			if most > 1 || mean > 0.01 {
+				t.Errorf("%s: up to %v levels off, %v in the mean", k, most, mean)
+			}
+			rows = append(rows, fmt.Sprintf("%s %3.0f %9.5f", k, most, mean))
+		}
+	}
+	t.Logf("largest and mean difference to the formula, in levels of 255\n%s", strings.Join(rows, "\n"))
 }
 
-func hardPicture(w, h int) []byte {
-	rnd := rand.New(rand.NewPCG(uint64(w), uint64(h)))
-	b := make([]byte, w*h*3/2)
-	for i := range b {
-		switch {
-		case i%7 == 0:
-			b[i] = byte(rnd.IntN(2)) * 255
-		default:
-			b[i] = byte(rnd.IntN(256))
+// kind is a layout of planes with the name of its matrix.
+type kind struct {
+	layout
+	matrix   string
+	untagged bool
+}
+
+func (k kind) rng() string {
+	if k.full {
+		return "pc"
+	}
+	return "tv"
+}
+
+func (k kind) String() string {
+	return fmt.Sprintf("%-12s %-10s %-3s %-8s", k.format(), k.matrix, k.rng(), k.siting)
+}
+
+// measure is how far a picture comes out from the formula.
+func (k kind) measure(t *testing.T, src bytesSource, yuv []byte) (most, mean float64) {
+	t.Helper()
+	f, err := open(t, src, codecs.Pick{Rule: codecs.PickAll}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fr, err := f.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fr.Colour.Matrix != k.matrix || fr.Colour.Range != k.rng() || (fr.Colour.Assumed != nil) != k.untagged {
+		t.Errorf("colour is %+v", fr.Colour)
+	}
+	return deviation(fr.Pix, k.formula(yuv))
+}
+
+func hardPicture(l layout) []byte {
+	rnd := rand.New(rand.NewPCG(uint64(l.w), uint64(l.h)))
+	top := 1<<l.depth - 1
+	var b []byte
+	for i := range l.bytes() / l.wide() {
+		v := rnd.IntN(top + 1)
+		if i%7 == 0 {
+			v = rnd.IntN(2) * top
+		}
+		b = append(b, byte(v))
+		if l.wide() == 2 {
+			b = append(b, byte(v>>8))
 		}
 	}
 	return b
 }
 
-// encode makes a lossless 4:2:0 file of one picture.
-func encode(t *testing.T, yuv []byte, w, h int, tags []string) bytesSource {
+// encode makes lossless files of one picture, with the tags of each kind.
+func encode(t *testing.T, yuv []byte, kinds []kind) []bytesSource {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "a.mkv")
-	args := []string{"-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", fmt.Sprintf("%dx%d", w, h), "-r", "10", "-i", "-", "-c:v", "ffv1", "-threads", "1"}
-	cmd := exec.Command("ffmpeg", append(append(args, tags...), file)...)
+	l, dir := kinds[0].layout, t.TempDir()
+	args := []string{"-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", l.format(), "-s", fmt.Sprintf("%dx%d", l.w, l.h), "-r", "10", "-i", "-"}
+	name := func(i int) string { return filepath.Join(dir, fmt.Sprintf("%d.mkv", i)) }
+	for i, k := range kinds {
+		args = append(args, "-c:v", "ffv1", "-level", "3", "-threads", "1")
+		if !k.untagged {
+			args = append(args, "-colorspace", k.matrix, "-color_range", k.rng(), "-chroma_sample_location", k.siting)
+		}
+		args = append(args, name(i))
+	}
+	cmd := exec.Command("ffmpeg", args...)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(yuv), os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	return loadFile(t, file)
-}
-
-func formula(yuv []byte, w, h, x, y int, kr, kb float64, full bool) [3]float64 {
-	cw, ch := w/2, h/2
-	plane := func(p int) float64 {
-		// Luma x lies on chroma x/2; luma y lies at chroma y/2 - 1/4.
-		px, py := float64(x)/2, float64(y)/2-0.25
-		x0, y0 := int(math.Floor(px)), int(math.Floor(py))
-		fx, fy := px-float64(x0), py-float64(y0)
-		at := func(x, y int) float64 {
-			x, y = max(0, min(cw-1, x)), max(0, min(ch-1, y))
-			return float64(yuv[w*h+p*cw*ch+y*cw+x])
-		}
-		return (at(x0, y0)*(1-fx)+at(x0+1, y0)*fx)*(1-fy) + (at(x0, y0+1)*(1-fx)+at(x0+1, y0+1)*fx)*fy
+	var files []bytesSource
+	for i := range kinds {
+		files = append(files, loadFile(t, name(i)))
 	}
-	l, cb, cr := float64(yuv[y*w+x]), plane(0)-128, plane(1)-128
-	if full {
-		l, cb, cr = l/255, cb/255, cr/255
-	} else {
-		l, cb, cr = (l-16)/219, cb/224, cr/224
-	}
-	r := l + 2*(1-kr)*cr
-	b := l + 2*(1-kb)*cb
-	g := (l - kr*r - kb*b) / (1 - kr - kb)
-	out := [3]float64{r, g, b}
-	for i := range out {
-		out[i] = max(0, min(255, math.Floor(out[i]*255+0.5)))
-	}
-	return out
+	return files
 }
 
 func TestTagColour(t *testing.T) {

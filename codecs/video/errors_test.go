@@ -77,6 +77,45 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// What the settings refuse has a stable code, and names the setting.
+func TestSettingsRefuse(t *testing.T) {
+	all := codecs.Pick{Rule: codecs.PickAll}
+	for _, c := range []struct {
+		name, file, container string
+		opt                   Options
+		want                  codecs.Code
+		says                  string
+	}{
+		{"interlaced", "h264_interlaced.mp4", MP4, Options{Interlaced: Refuse}, codecs.CodeUnsupported, "interlaced: refuse"},
+		{"interlaced from frame 8 on", "h264_mixed.mkv", Matroska, Options{Interlaced: Refuse}, codecs.CodeUnsupported, "frame 8"},
+		{"PQ", "hevc_pq.mp4", MP4, Options{HDR: Refuse}, codecs.CodeUnsupported, "hdr: refuse"},
+		{"HLG", "hevc_hlg.mkv", Matroska, Options{HDR: Refuse}, codecs.CodeUnsupported, "(hlg)"},
+		{"HDR alone", "h264_interlaced.mp4", MP4, Options{HDR: Refuse}, "", ""},
+		{"fields alone", "hevc_pq.mp4", MP4, Options{Interlaced: Refuse}, "", ""},
+		{"two recordings in one", "h264_restart.ts", MPEGTS, Options{Containers: []string{MPEGTS}}, codecs.CodeTime, "start over"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			err := firstError(t, load(t, c.file), c.container, all, codecs.DefaultLimits(), c.opt)
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if e := codecs.AsError(err); e == nil || e.Code != c.want || !strings.Contains(e.Detail, c.says) {
+				t.Errorf("got %v, want %s and %q", err, c.want, c.says)
+			}
+		})
+	}
+	for _, opt := range []Options{{Interlaced: "weave"}, {HDR: "clip"}, {Interlaced: Tonemap}} {
+		err := firstError(t, load(t, "h264_nob.mp4"), MP4, all, codecs.DefaultLimits(), opt)
+		if err == nil || codecs.AsError(err) != nil {
+			t.Errorf("%+v: %v, which should be a fault of the settings", opt, err)
+		}
+	}
+}
+
 func TestOptionsSwitchOn(t *testing.T) {
 	noLeaks(t)
 	lim, all := codecs.DefaultLimits(), codecs.Pick{Rule: codecs.PickAll}

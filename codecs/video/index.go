@@ -66,6 +66,9 @@ func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
 	if x.skipped > 0 {
 		x.doubt("packets are damaged")
 	}
+	if delay := videoDelay(in.Stream); delay > 0 && len(x.entries) > delay+1 && x.ascends() {
+		x.doubt("times are in decoding order, though the decoder reorders pictures")
+	}
 	x.order()
 	return x, nil
 }
@@ -74,6 +77,16 @@ func (x *index) doubt(why string) {
 	if x.unclear == "" {
 		x.unclear = why
 	}
+}
+
+// ascends reports whether every packet's time is after that of the one before.
+func (x *index) ascends() bool {
+	for i := 1; i < len(x.entries); i++ {
+		if x.entries[i].pts <= x.entries[i-1].pts {
+			return false
+		}
+	}
+	return true
 }
 
 func (x *index) entry(p *astiav.Packet, parse unitParser) entry {

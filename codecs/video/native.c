@@ -15,6 +15,11 @@ int mr_is_picture(const void *stream)
 	return (st->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)) != 0;
 }
 
+int mr_video_delay(const void *stream)
+{
+	return ((const AVStream *)stream)->codecpar->video_delay;
+}
+
 const uint8_t *mr_packet_data(const void *packet)
 {
 	return ((const AVPacket *)packet)->data;

@@ -28,6 +28,9 @@ func packetData(p *astiav.Packet) []byte {
 // isPicture tells cover art and thumbnails from video.
 func isPicture(s *astiav.Stream) bool { return C.mr_is_picture(ffmpeg.Raw(s)) != 0 }
 
+// videoDelay is how many pictures the track's decoder holds back to reorder them.
+func videoDelay(s *astiav.Stream) int { return int(C.mr_video_delay(ffmpeg.Raw(s))) }
+
 // flush makes a drained or running decoder ready for a new keyframe.
 func flush(cc *astiav.CodecContext) { C.mr_flush(ffmpeg.Raw(cc)) }
 
@@ -39,6 +42,8 @@ type tags struct {
 	damaged                             bool
 	interlaced, topFirst                bool
 	alpha                               bool // there was transparency, which is gone
+	// turn is the display matrix that the stream itself gives the picture, or nil.
+	turn []byte
 }
 
 func frameTags(f *astiav.Frame) tags {

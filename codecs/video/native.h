@@ -17,6 +17,7 @@ typedef struct mr_tags {
 enum { MR_UNSUPPORTED, MR_YUV, MR_DIRECT };
 
 int mr_is_picture(const void *stream);
+int mr_video_delay(const void *stream); // pictures that the decoder holds to reorder
 const uint8_t *mr_packet_data(const void *packet);
 void mr_flush(void *codec);
 void mr_frame_tags(const void *frame, mr_tags *tags);

@@ -157,7 +157,7 @@ func (r *Reader) give(pic *astiav.Frame, s shot) (*codecs.Frame, error) {
 		return nil, err
 	}
 	s.alpha = s.alpha || r.alpha
-	o, note := r.orientation(pic)
+	o, note := r.orientation(s.tags)
 	if note != "" {
 		f.Applied = append(f.Applied, note)
 	}
@@ -209,11 +209,11 @@ func (r *Reader) aspect(pic *astiav.Frame) codecs.Rational {
 	return ffmpeg.Rational(r.pass.in.Format.GuessSampleAspectRatio(r.pass.in.Stream, pic))
 }
 
-// orientation is the picture's own display matrix, else the track's.
-func (r *Reader) orientation(pic *astiav.Frame) (o orientation, note string) {
-	m := r.pass.in.Stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)
-	if sd := pic.SideData(astiav.FrameSideDataTypeDisplaymatrix); sd != nil {
-		m = sd.Data()
+// orientation is the stream's own display matrix, else the track's.
+func (r *Reader) orientation(t tags) (o orientation, note string) {
+	m := t.turn
+	if m == nil {
+		m = r.pass.in.Stream.SideData(astiav.PacketSideDataTypeDisplaymatrix)
 	}
 	if len(m) == 0 {
 		return orientation{}, ""

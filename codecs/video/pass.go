@@ -24,6 +24,8 @@ type pass struct {
 	held    bool  // in.Packet waits until the decoder is empty and restarted
 	ended   bool  // the decoder was told that nothing more comes
 
+	turn []byte // display matrix of the last keyframe, or nil
+
 	w, h, format, changes int
 }
 
@@ -40,11 +42,7 @@ func (p *pass) next() (t tags, ok bool, err error) {
 		err := p.dec.cc.ReceiveFrame(p.dec.frame)
 		switch {
 		case err == nil:
-			t := frameTags(p.dec.frame)
-			if t.alpha {
-				stripAlpha(p.dec.frame)
-			}
-			return t, true, p.checkFrame()
+			return p.tags(), true, p.checkFrame()
 		case errors.Is(err, astiav.ErrEof) && p.held:
 			p.restart()
 		case errors.Is(err, astiav.ErrEof):
@@ -68,6 +66,28 @@ func (p *pass) next() (t tags, ok bool, err error) {
 			}
 		}
 	}
+}
+
+// tags reads the picture's tags. A display matrix in the stream is told with a keyframe
+// and holds up to the next (H.264 and HEVC, display orientation SEI message); one that
+// is told with another picture counts for that alone, so that what is dropped by a plan
+// changes nothing.
+func (p *pass) tags() tags {
+	f := p.dec.frame
+	t := frameTags(f)
+	if t.alpha {
+		stripAlpha(f)
+	}
+	if sd := f.SideData(astiav.FrameSideDataTypeDisplaymatrix); sd != nil {
+		t.turn = sd.Data()
+	}
+	if f.KeyFrame() {
+		p.turn = t.turn
+	}
+	if t.turn == nil {
+		t.turn = p.turn
+	}
+	return t
 }
 
 // feed reads on to the next packet that the plan sends, and sends it.

@@ -84,5 +84,89 @@ head -c $(($(stat -c %s faststart.tmp.mp4) * 2 / 3)) faststart.tmp.mp4 >h264_cut
 rm -f faststart.tmp.mp4
 head -c $(($(stat -c %s h264_vfr.mkv) * 2 / 3)) h264_vfr.mkv >h264_cut.mkv
 head -c 4000 h264_bframes.mp4 >h264_nomoov.mp4
+# More than 8 bits, in every codec that has them, and colours of all kinds.
+x265="-c:v libx265 -x265-params log-level=none:pools=1:frame-threads=1:keyint=12:info=0"
+ff $(src 96x64 10 1) -vf "scale=out_color_matrix=bt709,format=yuv422p10le" $x264 -bf 2 -colorspace bt709 -color_primaries bt709 -color_trc bt709 h264_422_10.mp4
+ff $(src 96x64 10 1) -vf "scale=out_color_matrix=bt709:out_range=pc,format=yuv444p10le" $x264 -bf 2 -color_range pc -colorspace bt709 -color_primaries bt709 -color_trc bt709 h264_444_10_full.mkv
+ff $(src 96x64 10 1) -vf "scale=out_color_matrix=bt2020nc,format=yuv420p12le" $x265 -colorspace bt2020nc -color_primaries bt2020 -color_trc bt2020-12 hevc_12bit.mkv
+ff $(src 96x64 10 1) -pix_fmt yuv422p12le $x265 hevc_422_12.mkv
+ff $(src 96x64 10 1) -pix_fmt yuv444p10le $x265 -tag:v hvc1 hevc_444_10.mp4
+ff $(src 96x64 10 1) -pix_fmt gbrp10le $x265 hevc_gbr10.mkv
+ff $(src 96x64 10 1) -pix_fmt yuv420p10le -c:v libvpx-vp9 -threads 1 -b:v 60k vp9_10bit.webm
+ff $(src 96x64 10 1) -pix_fmt yuv444p12le -c:v libvpx-vp9 -threads 1 -b:v 60k vp9_444_12.webm
+ff $(src 96x64 10 1) -pix_fmt yuv420p10le -c:v libaom-av1 -threads 1 -b:v 60k -cpu-used 6 av1_10bit.mp4
+ff $(src 64x48 10 0.3) -pix_fmt yuv422p12le -c:v ffv1 -threads 1 -level 3 ffv1_422_12.mkv
+# Chroma samples on the top left luma sample, as on UHD discs.
+ff $(src 96x64 10 1) -pix_fmt yuv420p $x264 -bf 2 -x264-params chromaloc=2 h264_topleft.mkv
+# High dynamic range, tagged in full and but for the transfer.
+ff $(src 96x64 10 1) -vf "scale=out_color_matrix=bt2020nc,format=yuv420p10le" $x265:repeat-headers=1 -tag:v hvc1 -colorspace bt2020nc -color_primaries bt2020 -color_trc smpte2084 hevc_pq.mp4
+ff $(src 96x64 10 1) -vf "scale=out_color_matrix=bt2020nc,format=yuv420p10le" $x265 -colorspace bt2020nc -color_primaries bt2020 -color_trc arib-std-b67 hevc_hlg.mkv
+ff $(src 96x64 10 1) -pix_fmt yuv420p10le -c:v libaom-av1 -threads 1 -b:v 60k -cpu-used 6 -color_trc smpte2084 av1_pq.mp4
+# Transparency: beside VP9's pictures, and in lossless ones.
+ff $(src 96x64 10 1) -vf "format=yuva420p,geq=lum='p(X,Y)':cb='cb(X,Y)':cr='cr(X,Y)':a='X*2'" -c:v libvpx-vp9 -threads 1 -b:v 60k -auto-alt-ref 0 vp9_alpha.webm
+ff $(src 64x48 10 0.3) -pix_fmt bgra -c:v ffv1 -threads 1 -level 3 ffv1_bgra.mkv
+ff $(src 64x48 10 0.3) -pix_fmt yuva420p10le -c:v ffv1 -threads 1 -level 3 ffv1_alpha10.mkv
+# Fields: the bottom one first, and films of which a part is interlaced.
+ff $(src 96x96 50 0.6) -vf "interlace=scan=bff,setfield=bff" -pix_fmt yuv420p $x264 -flags +ilme+ildct -x264-params bff=1 -bf 2 h264_bff.mkv
+ff $(src 96x96 50 0.4) -vf "interlace=scan=tff,setfield=tff" -pix_fmt yuv420p $x264 -flags +ilme+ildct -bf 0 -f h264 a.tmp
+ff $(src 96x96 25 0.3) -pix_fmt yuv420p $x264 -bf 0 -f h264 b.tmp
+cat b.tmp a.tmp b.tmp a.tmp >ab.tmp
+ff -r 25 -f h264 -i ab.tmp -c copy -bsf:v setts=ts=N*40 -f matroska h264_mixed.mkv
+# Sample aspect, depth, matrix and range change on the way.
+ff $(src 96x64 10 0.4) -vf setsar=4/3 -pix_fmt yuv420p $x264 -bf 0 -f h264 a.tmp
+ff $(src 96x64 10 0.4) -vf setsar=1 -pix_fmt yuv420p $x264 -bf 0 -f h264 b.tmp
+cat a.tmp b.tmp >ab.tmp
+ff -r 10 -f h264 -i ab.tmp -c copy -bsf:v setts=ts=N*9000 -muxdelay 0 -f mpegts h264_resar.ts
+ff $(src 96x64 10 0.4) -pix_fmt yuv420p10le $x264 -bf 0 -f h264 a.tmp
+cat b.tmp a.tmp >ab.tmp
+ff -r 10 -f h264 -i ab.tmp -c copy -bsf:v setts=ts=N*100 -f matroska h264_redepth.mkv
+ff $(src 96x64 10 0.4) -vf "scale=out_color_matrix=bt709:out_range=pc,format=yuvj420p" $x264 -color_range pc -colorspace bt709 -bf 0 -f h264 a.tmp
+ff $(src 96x64 10 0.4) -pix_fmt yuv420p $x264 -color_range tv -colorspace smpte170m -bf 0 -f h264 b.tmp
+cat b.tmp a.tmp >ab.tmp
+ff -r 10 -f h264 -i ab.tmp -c copy -bsf:v setts=ts=N*100 -f matroska h264_recolour.mkv
+ff $(src 96x64 10 0.4) -pix_fmt yuv420p -c:v libvpx-vp9 -threads 1 -b:v 60k a.tmp.webm
+ff $(src 64x96 10 0.4) -pix_fmt yuv420p -c:v libvpx-vp9 -threads 1 -b:v 60k b.tmp.webm
+printf 'file a.tmp.webm\nfile b.tmp.webm\n' >list.tmp
+ff -f concat -i list.tmp -c copy vp9_resize.webm
+rm -f a.tmp b.tmp ab.tmp a.tmp.webm b.tmp.webm list.tmp
+# Cover art beside a film, and larger: MP4's metadata, an attachment of Matroska.
+ff -f lavfi -i color=red:s=320x320:d=0.1:r=10 -frames:v 1 cover.png
+ff -i cover.png -i h264_nob.mp4 -map 0 -map 1 -t 0.5 -c copy -disposition:v:0 attached_pic h264_cover.mp4
+ff -i h264_nob.mp4 -t 0.5 -c copy -attach cover.png -metadata:s:t mimetype=image/png -metadata:s:t filename=cover.png h264_cover.mkv
+rm -f cover.png
+# Orientation: mirrored, mirrored and turned, an eighth of a turn (no orientation), by
+# the track's matrix; and by the pictures' own message.
+matrix() { # file, new matrix as 9 words: over the matrix of the one track
+	perl -0777 -pi -e 'BEGIN { $m = pack "H*", join "", splice @ARGV, 1 } s/(tkhd.{40})(.{36})/$1$m/s' "$@"
+}
+z=00000000 p=00010000 n=ffff0000 w=40000000
+for f in mirror mirror90 rot45; do ff -i h264_nob.mp4 -t 0.5 -c copy h264_$f.mp4; done
+matrix h264_mirror.mp4 $n $z $z $z $p $z 00600000 $z $w
+matrix h264_mirror90.mp4 $z $n $z $n $z $z $z $z $w
+matrix h264_rot45.mp4 0000b505 0000b505 $z ffff4afb 0000b505 $z $z $z $w
+ff -i h264_nob.mp4 -t 0.5 -c copy -bsf:v h264_metadata=display_orientation=insert:rotate=90:flip=horizontal h264_sei.mp4
+# Times: a variable rate with B-frames in MP4 and FLV, a hole, a wrong average rate.
+ff $(src 96x64 25 2) -vf "select='not(mod(n*n+n,7)-2)+lt(mod(n,11),3)+eq(n,0)'" -vsync passthrough -video_track_timescale 12800 -pix_fmt yuv420p $x264 -g 10 -bf 3 -b_strategy 0 h264_vfr.mp4
+ff -i h264_vfr.mp4 -c copy h264_vfr.flv
+ff -i h264_nob.mp4 -t 1 -c copy -bsf:v "setts=ts=PTS+gt(N\,6)*5/TB" h264_hole.mkv
+ff -i h264_vfr.mp4 -c copy -r 100 h264_rate.mkv
+# The film starts half a second after the sound; two edits, of which the second leaves
+# frames out.
+ff -f lavfi -i sine=440:d=0.8 -itsoffset 0.5 -i h264_nob.mp4 -map 0 -map 1 -t 1.2 -c:v copy -c:a aac -b:a 32k h264_delay.mp4
+ff -itsoffset 0.5 -i h264_vfr.mp4 -c copy h264_edits.mp4
+perl -0777 -pi -e 's/(elst\0{7}\x02).{24}/$1 . pack "NNNNNN", 500, 0x800, 65536, 400, 0x4400, 65536/es' h264_edits.mp4
+# Two frames of one time, times in decoding order, times that the container leaves out.
+ff -i h264_nob.mp4 -t 1 -c copy -bsf:v "setts=ts=(N-eq(mod(N\,4)\,3))*66/1000/TB" h264_twins.mkv
+ff -i h264_vfr.mp4 -c copy -bsf:v setts=pts=DTS h264_dts.mkv
+ff -i h264_vfr.mp4 -c copy h264_vfr.avi
+# A clock of 33 bits that wraps within the film, one that starts over, and one that is
+# told for the first of each three frames only.
+ff -i h264_vfr.mp4 -c copy -muxdelay 0 -output_ts_offset 95442.6 h264_wrap.ts
+ff -i h264_nob.mp4 -t 0.4 -c copy -muxdelay 0 a.tmp.ts
+ff -i h264_nob.mp4 -t 1.5 -c copy -muxdelay 0 b.tmp.ts
+cat b.tmp.ts a.tmp.ts >h264_restart.ts
+ff -i h264_nob.mp4 -t 1 -c copy -muxdelay 0 h264_untimed.ts
+perl -0777 -pi -e 's/(\0\0\1\xe0..\x80)(.)/$1 . ($i++ % 3 ? chr(ord($2) & 0x3f) : $2)/ges' h264_untimed.ts
+rm -f a.tmp.ts b.tmp.ts
 # A little film: a slow zoom into the Mandelbrot set, 720p.
 ff -f lavfi -i "mandelbrot=s=1280x720:rate=24:start_scale=3:end_scale=0.05:end_pts=140" -t 5 -vf "scale=out_color_matrix=bt709,format=yuv420p" $x264 -crf 43 -g 48 -colorspace bt709 -color_primaries bt709 -color_trc bt709 demo_720p.mp4
