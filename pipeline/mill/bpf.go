@@ -5,6 +5,10 @@ import "golang.org/x/sys/unix"
 // filter is a program of the kernel's classic packet filter over struct seccomp_data: the
 // call's number at offset 0, the machine at 4, the six 64-bit arguments from 16. See
 // seccomp(2). All machines that it is made for are little-endian.
+//
+// It is assembled here because elastic/go-seccomp-bpf 1.6.0 does not load the call's
+// number again after an argument did not pass: the rules that follow then compare the
+// argument with their calls.
 type filter []unix.SockFilter
 
 // test looks at one argument of a call. The kernel's flags and numbers are in its lower
