@@ -22,7 +22,11 @@ const (
 	mostPageHead  = 64 << 10
 	// mostPageValues is above what pages of any usual size hold.
 	mostPageValues = 1 << 22
-	mostThriftDeep = 32
+	// mostColumnValues are a row group's of one column, and so the most of one row: what
+	// is read of a row is all in memory. Row groups of ours have fewer, whatever the
+	// shapes of their arrays.
+	mostColumnValues = 1 << 23
+	mostThriftDeep   = 32
 )
 
 // checkFooter sees that the metadata at a file's end is as long as it says, and that no
@@ -73,10 +77,13 @@ func (g pageGuard) check(group *format.RowGroup) error {
 		if at < int64(len(parquetMagic)) || left < 0 || left > g.size-at {
 			return fmt.Errorf("a column of %d bytes at byte %d of %d", left, at, g.size)
 		}
-		for left > 0 {
-			n, err := g.page(m.Codec, at, left)
+		for room := int64(mostColumnValues); left > 0; {
+			n, values, err := g.page(m.Codec, at, left)
 			if err != nil {
 				return fmt.Errorf("the page at byte %d: %w", at, err)
+			}
+			if room -= values; room < 0 {
+				return fmt.Errorf("a column of more than %d values in one row group", mostColumnValues)
 			}
 			at, left = at+n, left-n
 		}
@@ -85,11 +92,11 @@ func (g pageGuard) check(group *format.RowGroup) error {
 }
 
 // page checks the page at a byte, of a column that has so many bytes left, and says how
-// many the page has.
-func (g pageGuard) page(codec format.CompressionCodec, at, left int64) (int64, error) {
+// many the page has, and how many values.
+func (g pageGuard) page(codec format.CompressionCodec, at, left int64) (length, count int64, err error) {
 	h, n, err := g.head(at, left)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	packed, unpacked := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
 	values, coding, levels, zipped := int32(0), format.Plain, int64(0), codec == format.Zstd
@@ -101,7 +108,7 @@ func (g pageGuard) page(codec format.CompressionCodec, at, left int64) (int64, e
 		values, coding = v.NumValues, v.Encoding
 		levels = int64(v.RepetitionLevelsByteLength) + int64(v.DefinitionLevelsByteLength)
 		if v.RepetitionLevelsByteLength < 0 || v.DefinitionLevelsByteLength < 0 {
-			return 0, errors.New("levels of a length below zero")
+			return 0, 0, errors.New("levels of a length below zero")
 		}
 		if v.IsCompressed.Valid && !v.IsCompressed.V {
 			zipped = false
@@ -109,24 +116,24 @@ func (g pageGuard) page(codec format.CompressionCodec, at, left int64) (int64, e
 	case h.DictionaryPageHeader.Valid:
 		values = h.DictionaryPageHeader.V.NumValues
 	default:
-		return 0, fmt.Errorf("type %v is not read", h.Type)
+		return 0, 0, fmt.Errorf("type %v is not read", h.Type)
 	}
 	switch {
 	case coding != format.Plain && coding != format.RLEDictionary && coding != format.PlainDictionary:
-		return 0, fmt.Errorf("encoding %v is not read", coding)
+		return 0, 0, fmt.Errorf("encoding %v is not read", coding)
 	case values < 0 || values > mostPageValues:
-		return 0, fmt.Errorf("%d values; the limit is %d", values, mostPageValues)
+		return 0, 0, fmt.Errorf("%d values; the limit is %d", values, mostPageValues)
 	case packed < levels || packed > left-n || unpacked < levels || unpacked > g.most:
-		return 0, fmt.Errorf("%d bytes (%d unpacked, %d of levels) of the %d that there are; the limit is %d", packed, unpacked, levels, left-n, g.most)
+		return 0, 0, fmt.Errorf("%d bytes (%d unpacked, %d of levels) of the %d that there are; the limit is %d", packed, unpacked, levels, left-n, g.most)
 	case !zipped && packed != unpacked:
-		return 0, fmt.Errorf("%d bytes unpack to %d without a codec", packed, unpacked)
+		return 0, 0, fmt.Errorf("%d bytes unpack to %d without a codec", packed, unpacked)
 	}
 	if zipped {
 		if err := g.frame(at+n+levels, packed-levels, unpacked-levels); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	return n + packed, nil
+	return n + packed, int64(values), nil
 }
 
 // head reads a page's head and says its length.

@@ -264,7 +264,7 @@ func (p *parquetReader) array(c parquetColumn, data []byte) error {
 			continue // an empty list, as a scalar has
 		}
 		d := v.Int64()
-		if d < 0 || d >= mostMDS || len(shape) == mostMDSDims || want*d > mostMDS {
+		if d < 0 || d >= mostMDS || len(shape) == mostMDSDims || want > mostMDS/max(d, 1) {
 			return fmt.Errorf("an array with a dimension of %d after %v", d, shape)
 		}
 		shape, want = append(shape, int(d)), want*d
