@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO := go
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: help build demo test check tools system bench image clean
+.PHONY: help build demo golden test check tools system bench image clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ check: system ## Formatting, vet, the arrows between packages
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not gofmt-ed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 
-test: build tools check ## Everything: units, properties, goldens, real Kafka, real S3, real loaders
+test: build tools check golden ## Everything: units, properties, goldens, real Kafka, real S3, real loaders
 	$(GO) test -race -timeout 30m -p 2 ./...
+
+golden: system ## Print how arrays, packs, picks and features compare with the models' own processors
+	$(GO) test -count=1 -v -run Golden ./codecs ./codecs/patch ./codecs/packing ./codecs/mel
 
 bench: build ## Throughput and memory beside ffmpeg on the same cores
 	@deploy/bench.sh

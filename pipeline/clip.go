@@ -229,7 +229,7 @@ func (l *Line) emitClip(r *run, info codecs.Info, set *clipSet, frames []codecs.
 		if err != nil {
 			return err
 		}
-		d.setTokens(c.spec, t)
+		d.setTokens(c.spec, t, true)
 		c.npy.addTo(s, c.spec.Name, t)
 		c.times = appendTimes(c.times[:0], steps(frames, max(c.spec.TemporalPatch, 1), set.window.repeated, set.end))
 		s.Fields = append(s.Fields, Field{c.spec.Name + ".times.npy", c.times})

@@ -64,6 +64,9 @@ type TokenInfo struct {
 	PassOrder patch.PassOrder `json:"pass_order"`
 	Mean      [3]float64      `json:"mean"`
 	Std       [3]float64      `json:"std"`
+	// Tolerance is how far the patches may be from what the model's own processor gives
+	// for these pixels, in levels of 255; 0 is equal bits. See patch.Spec.Tolerance.
+	Tolerance int `json:"tolerance_levels"`
 }
 
 func (l *Line) describe(job *Job, key string) *Description {
@@ -99,14 +102,14 @@ func (d *Description) setFrame(r *run, info codecs.Info, f *codecs.Frame) {
 	d.Colour, d.Applied = &f.Colour, f.Applied
 }
 
-func (d *Description) setTokens(spec patch.Spec, t *patch.Tokens) {
+func (d *Description) setTokens(spec patch.Spec, t *patch.Tokens, clip bool) {
 	if d.Tokens == nil {
 		d.Tokens = map[string]TokenInfo{}
 	}
 	d.Tokens[spec.Name] = TokenInfo{
 		Layout: spec.Layout, Patch: spec.Patch, Count: t.Count, Language: t.Language,
 		Resized: [2]int{t.ResizedWidth, t.ResizedHeight},
-		DType:   spec.DType, Filter: spec.Filter, PassOrder: spec.PassOrder, Mean: spec.Mean, Std: spec.Std,
+		DType:   spec.DType, Filter: spec.Filter, PassOrder: spec.PassOrder, Mean: spec.Mean, Std: spec.Std, Tolerance: spec.Tolerance(clip),
 	}
 }
 

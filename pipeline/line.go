@@ -288,7 +288,7 @@ func (l *Line) sample(r *run, info codecs.Info, f *codecs.Frame) (*Sample, int64
 		if err != nil {
 			return nil, 0, err
 		}
-		d.setTokens(c.spec, t)
+		d.setTokens(c.spec, t, false)
 		c.npy.addTo(s, c.spec.Name, t)
 		total += int64(t.Count)
 	}

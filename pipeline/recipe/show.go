@@ -39,7 +39,7 @@ func Show(r *pipeline.Recipe) []byte {
 	if len(r.Tokens) > 0 {
 		w("tokens:")
 		for _, s := range r.Tokens {
-			showSpec(w, s)
+			showSpec(w, s, r.Video.Clip.On() && s.Media != "image")
 		}
 	}
 	showKeep(w, &r.Keep)
@@ -99,7 +99,10 @@ func showImage(w writer, v *pipeline.ImageRules) {
 }
 
 // showSpec writes the fields that the output's layout has.
-func showSpec(w writer, s patch.Spec) {
+func showSpec(w writer, s patch.Spec, clip bool) {
+	if n := s.Tolerance(clip); n > 0 {
+		w("  # within %d levels of 255 of the model's own video processor, which resizes tensors", n)
+	}
 	lead := "  - "
 	put := func(name, value string) {
 		w("%s%s: %s", lead, name, value)
