@@ -35,11 +35,11 @@ func (r *Reader) next() (*codecs.Frame, error) {
 		if !ok {
 			break
 		}
-		if s.n != r.picks[r.done] {
-			continue
+		// A change to decoding everything may have left nothing to pick.
+		if r.done < len(r.picks) && s.n == r.picks[r.done] {
+			r.done++
+			return r.give(pic, s)
 		}
-		r.done++
-		return r.give(pic, s)
 	}
 	if r.done < len(r.picks) {
 		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "%d of %d picked frames did not decode", len(r.picks)-r.done, len(r.picks))

@@ -142,9 +142,9 @@ func (r *Reader) noFrames() error {
 	return codecs.Errorf(codecs.CodeNoFrames, codecs.StageDecode, "track %d gave not one frame", r.info.Track)
 }
 
-// choose sets the timeline and picks from it, under the limits.
+// choose sets the timeline and picks from it, under the limits. Where it fails, nothing
+// has changed.
 func (r *Reader) choose(t codecs.Timeline) error {
-	r.times = t
 	if len(t.Frames) == 0 {
 		return r.noFrames()
 	}
@@ -154,21 +154,21 @@ func (r *Reader) choose(t codecs.Timeline) error {
 	if start < -far || end > far {
 		return codecs.Errorf(codecs.CodeTime, codecs.StageProbe, "presentation times run from %d to %d ticks", start, end)
 	}
-	r.info.Frames = int64(len(t.Frames))
-	r.info.Duration = ffmpeg.Seconds(end-start, t.Base)
-	if !r.info.Duration.Known() || r.info.Duration.Cmp(codecs.Rational{Num: r.lim.MaxDuration, Den: 1}) > 0 {
+	duration := ffmpeg.Seconds(end-start, t.Base)
+	if !duration.Known() || duration.Cmp(codecs.Rational{Num: r.lim.MaxDuration, Den: 1}) > 0 {
 		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageProbe, "the track lasts %.0f s; the limit is %d s", float64(end-start)*t.Base.Float(), r.lim.MaxDuration)
 	}
-	r.picks = r.pick.Select(t)
-	if int64(len(r.picks)) > r.lim.MaxFramesKept {
-		return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "%d frames were picked; the limit is %d", len(r.picks), r.lim.MaxFramesKept)
+	picks := r.pick.Select(t)
+	if int64(len(picks)) > r.lim.MaxFramesKept {
+		return codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "%d frames were picked; the limit is %d", len(picks), r.lim.MaxFramesKept)
+	}
+	r.times, r.picks, r.near = t, picks, picks
+	r.info.Frames, r.info.Duration = int64(len(t.Frames)), duration
+	if r.fields != nil {
+		r.near = widen(picks, len(t.Frames))
 	}
 	// After a change to decoding everything, what was given already is not given again.
-	r.done = sort.Search(len(r.picks), func(i int) bool { return t.Frames[r.picks[i]].PTS > r.last })
-	r.near = r.picks
-	if r.fields != nil {
-		r.near = widen(r.picks, len(t.Frames))
-	}
+	r.done = sort.Search(len(picks), func(i int) bool { return t.Frames[picks[i]].PTS > r.last })
 	return nil
 }
 
