@@ -36,8 +36,8 @@ check: system ## Formatting, vet, the arrows between packages
 test: build tools check golden ## Everything: units, properties, goldens, real Kafka, real S3, real loaders
 	$(GO) test -race -timeout 30m -p 2 ./...
 
-golden: system ## Print how arrays, packs, picks and features compare with the models' own processors
-	$(GO) test -count=1 -v -run Golden ./codecs ./codecs/patch ./codecs/packing ./codecs/mel
+golden: system ## Print how arrays, packs, picks, features and odd videos compare with the models' processors and FFmpeg
+	$(GO) test -count=1 -v -run 'Golden|TruthTable' ./codecs ./codecs/patch ./codecs/packing ./codecs/mel ./codecs/video
 
 bench: build ## Throughput and memory beside ffmpeg on the same cores
 	@deploy/bench.sh
