@@ -129,11 +129,15 @@ func (x *indexing) read(key string) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	if info.Size > mostIndex {
-		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", key, info.Size, int64(mostIndex))
+	if most := max(mostIndex, int64(len(x.shards))*mostEntry); info.Size > most {
+		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", key, info.Size, most)
 	}
 	return io.ReadAll(rc)
 }
 
-// mostIndex bounds an index: above that of 100,000 shards.
-const mostIndex = 256 << 20
+// An index of an earlier snapshot has no more entries than this one has shards. So it is
+// bounded by what entries may take, and never too large only because the dataset is.
+const (
+	mostIndex = 256 << 20
+	mostEntry = 64 << 10
+)
