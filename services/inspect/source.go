@@ -47,9 +47,15 @@ func File(path string) (Source, error) {
 // errStop ends a walk early, in peace.
 var errStop = errors.New("stop")
 
+// Open reads the shard as [shard.Open] does, with few requests. There is nothing to
+// close; ctx bounds what the reader does.
+func (s *Source) Open(ctx context.Context) (shard.Reader, error) {
+	return shard.Open(s.Format, &blocks{ctx: ctx, src: s}, s.Bytes, shard.DefaultLimits())
+}
+
 // walk calls visit for each sample of s, until it returns an error.
 func (s *Source) walk(ctx context.Context, visit func(shard.Reader, *shard.Entry) error) error {
-	r, err := shard.Open(s.Format, &blocks{ctx: ctx, src: s}, s.Bytes, shard.DefaultLimits())
+	r, err := s.Open(ctx)
 	for err == nil {
 		var e *shard.Entry
 		if e, err = r.Next(); err == nil {

@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"services/backfill": {"pipeline", "codecs", "pipeline/source"},
 	"services/inspect":  {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
 	"services/catalog":  {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/keeper":   {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
 	"services/worker":   {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
 }
 

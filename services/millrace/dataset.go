@@ -223,11 +223,16 @@ func (c inspectCmd) sources(a *app) ([]inspect.Source, func(), error) {
 	}
 	sources := make([]inspect.Source, len(shards))
 	for i, sh := range shards {
-		sources[i] = inspect.Source{Key: sh.Key, Format: sh.Format, Bytes: sh.Bytes, Samples: sh.Samples,
-			Get: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-				rc, _, err := s.Get(ctx, sh.Key, off, n)
-				return rc, err
-			}}
+		sources[i] = sourceOf(s, sh)
 	}
 	return sources, done, nil
+}
+
+// sourceOf reads a shard from the store that it is in.
+func sourceOf(s store.Store, sh ledger.Shard) inspect.Source {
+	return inspect.Source{Key: sh.Key, Format: sh.Format, Bytes: sh.Bytes, Samples: sh.Samples,
+		Get: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+			rc, _, err := s.Get(ctx, sh.Key, off, n)
+			return rc, err
+		}}
 }

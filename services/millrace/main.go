@@ -27,7 +27,7 @@ const (
 	exitDone        = 0
 	exitFailed      = 1   // it did not work; the error says why
 	exitUsage       = 2   // wrong flags, or a configuration that can not work
-	exitFaults      = 3   // the check ran, and found faults
+	exitFaults      = 3   // the check ran, and found faults; or what was asked for is not there
 	exitQuarantined = 4   // done, but jobs were quarantined (with --strict)
 	exitInterrupted = 130 // stopped by a signal before it was done
 )
@@ -39,8 +39,8 @@ Start here:  millrace up                     the whole stack in one process
              millrace backfill DIR --recipe R.yaml --to s3://bucket/set
 
 Settings come from flags, over the environment (MILLRACE_...), over --config's file.
-Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 a check found faults;
-4 done with jobs quarantined (--strict); 130 interrupted.`
+Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 a check found faults,
+or what was asked for is not there; 4 done with jobs quarantined (--strict); 130 interrupted.`
 
 type cli struct {
 	Config string `help:"Configuration file (YAML)." type:"existingfile" env:"MILLRACE_CONFIG" placeholder:"FILE"`
@@ -54,6 +54,8 @@ type cli struct {
 	Inspect  inspectCmd  `cmd:"" help:"Show what is in a dataset, a shard or a sample."`
 	Verify   verifyCmd   `cmd:"" help:"Check a dataset's ledger and shards; exit 3 on any fault."`
 	Publish  publishCmd  `cmd:"" help:"Write a snapshot and the loaders' indexes."`
+	Explain  explainCmd  `cmd:"" help:"Say what became of a message, or where a sample is and came from."`
+	GC       gcCmd       `cmd:"" name:"gc" help:"Delete what writers that died have left; no record names it."`
 	Recipe   recipeCmd   `cmd:"" help:"Check, show and describe recipes."`
 	Diff     diffCmd     `cmd:"" name:"diff-recipe" help:"The same as recipe diff."`
 	Doctor   doctorCmd   `cmd:"" help:"Check broker, store, FFmpeg, disk and limits; say what to do."`
