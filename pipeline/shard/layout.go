@@ -44,6 +44,19 @@ func Shape(format string, s *pipeline.Sample) (string, error) {
 	return l.shape(s), nil
 }
 
+// Check refuses, with a [*Refused], a sample that not even an empty shard of a format can
+// hold: so that it is found out before others are written beside it.
+func Check(format string, s *pipeline.Sample) error {
+	if err := checkSample(s); err != nil {
+		return err
+	}
+	l, err := layoutOf(format, Options{})
+	if err != nil {
+		return err
+	}
+	return l.check(s, 0, 0)
+}
+
 // layout is one shard in one format.
 type layout interface {
 	ext() string

@@ -23,7 +23,7 @@ import (
 type result struct {
 	dir string
 	job *pipeline.Job
-	// recipe is the job's, where it has one: its samples must fit the sequences that it packs.
+	// recipe is the job's, where it has one: its outputs must take the samples.
 	recipe *pipeline.Recipe
 	keys   map[string]struct{} // of the samples, while it is written
 	mem    []byte
@@ -43,7 +43,7 @@ func (r *result) Add(s *pipeline.Sample) error {
 	if err := r.check(s); err != nil {
 		return codecs.Errorf(codecs.CodeInvalid, codecs.StagePack, "sample %.60q: %w", s.Key, err)
 	}
-	if err := r.checkLength(s); err != nil {
+	if err := r.checkOutputs(s); err != nil {
 		return err
 	}
 	parts, err := s.Encode()
@@ -88,17 +88,18 @@ func (r *result) check(s *pipeline.Sample) error {
 	return checkNames(s)
 }
 
-// checkLength wants what is packed into sequences to fit them.
-func (r *result) checkLength(s *pipeline.Sample) error {
+// checkOutputs wants a sample that each output takes: in its format, or in a sequence.
+func (r *result) checkOutputs(s *pipeline.Sample) error {
 	if r.recipe == nil {
 		return nil
 	}
 	for _, o := range r.recipe.Outputs {
-		if o.Pack == nil {
-			continue
-		}
-		if _, _, err := o.Pack.Length(s); err != nil {
-			return err
+		if o.Pack != nil {
+			if _, _, err := o.Pack.Length(s); err != nil {
+				return err
+			}
+		} else if err := shard.Check(o.Format, s); err != nil {
+			return codecs.Errorf(codecs.CodeInvalid, codecs.StagePack, "an output in the format %s does not take it: %w", o.Format, err)
 		}
 	}
 	return nil

@@ -117,10 +117,19 @@ type bench struct {
 	mills  *mills
 	recipe *pipeline.Recipe
 	idle   time.Duration
+
+	// What most tests leave as it is.
+	steady  bool
+	workers int
+	work    Mills
+	observe Observer
+	choose  func() *pipeline.Recipe
+	keep    func(context.Context, *pipeline.Recipe) error
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, store: store.NewMemory(), mills: &mills{ran: map[string]int{}, again: make(chan struct{})}, recipe: &pipeline.Recipe{
+	m := &mills{ran: map[string]int{}, again: make(chan struct{})}
+	return &bench{t: t, store: store.NewMemory(), mills: m, work: m, workers: 4, observe: quiet{}, recipe: &pipeline.Recipe{
 		Dataset: "d", Digest: "r", Limits: codecs.DefaultLimits(),
 		Outputs: []pipeline.Output{{Format: "webdataset", ShardBytes: 300_000, ShardSamples: 1000, ShardAge: time.Minute}},
 	}}
@@ -132,12 +141,15 @@ func (b *bench) run(ctx context.Context, feed func(next int64) Feed) error {
 	if err != nil {
 		return err
 	}
-	s := New(Config{Dir: b.t.TempDir(), Window: 16, WindowBytes: 1 << 20, Idle: b.idle}, Parts{
+	s := New(Config{Dir: b.t.TempDir(), Window: 16, WindowBytes: 1 << 20, Idle: b.idle, Steady: b.steady}, Parts{
 		Recipes: func(d string) *pipeline.Recipe {
-			if d == "d" {
-				return b.recipe
+			if d != "d" {
+				return nil
 			}
-			return nil
+			if b.choose != nil {
+				return b.choose()
+			}
+			return b.recipe
 		},
 		Fetch: func(_ context.Context, _ pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error) {
 			if have != nil {
@@ -146,7 +158,7 @@ func (b *bench) run(ctx context.Context, feed func(next int64) Feed) error {
 			f, err := os.Open(os.DevNull)
 			return f, pipeline.SourceID{URI: "test:"}, err
 		},
-		Mills: b.mills, Chain: chain, Store: b.store, Known: known, Ahead: make(chan struct{}, 4), Observe: quiet{},
+		Mills: b.work, Chain: chain, Store: b.store, Known: known, Ahead: make(chan struct{}, b.workers), Observe: b.observe, Keep: b.keep,
 	})
 	return s.Run(ctx, feed(chain.Next()))
 }
