@@ -52,6 +52,11 @@ type Spec struct {
 	Std  [3]float64 `yaml:"std,omitempty" json:"std,omitzero"`
 }
 
+// RowBytes is the size of one patch in its dtype. s must be normalised.
+func (s Spec) RowBytes() int64 {
+	return int64(3 * s.Patch * s.Patch * max(s.TemporalPatch, 1) * dtypeBytes(s.DType))
+}
+
 // Array is a dense array in C order, little-endian, ready to be written as .npy.
 type Array struct {
 	DType string // numpy's name: "uint8", "float32", "float64", "float16", "uint16", "int32", "int64", "bool"

@@ -151,7 +151,7 @@ func TestPacksAreThoseOfThePacker(t *testing.T) {
 	if modes := packing.Modes(); len(modes) != 2 || modes[0] != firstFitDecreasing || modes[1] != firstFit {
 		t.Errorf("the packer has the modes %q", modes)
 	}
-	for _, text := range []string{"pack: 1", "pack: 2147483647", "pack: {budget: 65536, window: 65536, multiple: 65536, max_samples: 1048576}", "pack: {budget: 1, window: 1, multiple: 1, max_samples: 1, mode: first_fit_decreasing}"} {
+	for _, text := range []string{"pack: 1", "pack: 699050", "pack: {budget: 65536, window: 65536, multiple: 65536, max_samples: 1048576}", "pack: {budget: 1, window: 1, multiple: 1, max_samples: 1, mode: first_fit_decreasing}"} {
 		p := parse(t, "tokens: pixtral-12b\n"+text).Outputs[0].Pack
 		s := packing.Settings{Capacity: p.Budget, Window: p.Window, Multiple: p.Multiple, Limit: p.MaxSamples, Mode: packing.Mode(p.Mode)}
 		if err := s.Validate(); err != nil {

@@ -115,11 +115,27 @@ func (d *decoder) checkPack(p *pipeline.Pack, tokens []patch.Spec, path string) 
 		if p.Count == "language" && !slices.Contains(languages, s.Layout) {
 			return d.faultAt(join(path, "count"), fmt.Sprintf("layout %s is of no language model, and counts its patches; leave count out (%s have one)", s.Layout, strings.Join(languages, ", ")))
 		}
+		if most := mostSequence / rowBytes(s, p.Count); int64(p.Budget) > most {
+			return d.faultAt(join(path, "budget"), fmt.Sprintf("a sequence of %d tokens of %s may have more than 512 MiB, which not every format holds; write %d or less", p.Budget, s.Name, most), path)
+		}
 		if n := leastTokens(s, p.Count); n > int64(p.Budget) {
 			return d.faultAt(join(path, "budget"), fmt.Sprintf("one sample of %s has %d tokens, more than the budget of %d; write more", s.Name, n, p.Budget), path)
 		}
 	}
 	return nil
+}
+
+// mostSequence is how large a sequence's patches may be: it is made in memory, and every
+// format must hold it.
+const mostSequence = 512 << 20
+
+// rowBytes is how many bytes one token of a sequence has; "language" ones at least.
+func rowBytes(s patch.Spec, count string) int64 {
+	n := s.RowBytes()
+	if count == "language" {
+		n *= int64(max(s.Merge, 1) * max(s.Merge, 1))
+	}
+	return n
 }
 
 // leastTokens is what each sample of an output has, or, of layouts that fill a number
@@ -156,10 +172,32 @@ func leastTokens(s patch.Spec, count string) int64 {
 func (d *decoder) checkUnpacked(r *pipeline.Recipe) error {
 	var packed []string
 	for _, o := range r.Outputs {
-		if o.Pack == nil {
-			return nil
+		if o.Pack != nil {
+			packed = append(packed, o.Pack.Tokens)
 		}
-		packed = append(packed, o.Pack.Tokens)
+	}
+	if len(packed) == 0 {
+		return nil
+	}
+	// A sample without the tokens that an output packs is refused, whatever other outputs
+	// there are: each holds all samples of the jobs that a record names.
+	if d.given("take") && r.Take.Wants("text") {
+		return d.faultAt("take", "a job of words alone has no tokens to pack; take video or image only, or leave pack out")
+	}
+	if r.Take.Wants("text") {
+		drop(r, "text")
+	}
+	if r.Audio.On() && r.Take.Wants("video") && !r.Video.Clip.On() {
+		return d.faultAt("audio", "sound makes samples of its own here, which have no tokens to pack; make clips, which carry their sound, or leave pack or audio out")
+	}
+	if r.Audio.On() && r.Take.Wants("audio") {
+		if d.given("take") {
+			return d.faultAt("take", "sound alone has no tokens to pack; take no audio, or leave pack out")
+		}
+		drop(r, "audio")
+	}
+	if len(packed) < len(r.Outputs) {
+		return nil
 	}
 	const beside = "; leave it out, or write a second output without pack"
 	switch {
@@ -167,16 +205,11 @@ func (d *decoder) checkUnpacked(r *pipeline.Recipe) error {
 		return d.faultAt("keep", "a pack holds no pictures, and every output is packed"+beside)
 	case r.Audio.On():
 		return d.faultAt("audio", "a pack holds no sound, and every output is packed"+beside)
-	case d.given("take") && r.Take.Wants("text"):
-		return d.faultAt("take", "a pack holds no job of words alone, and every output is packed; take video or image only, or write a second output without pack")
 	}
 	for i, s := range r.Tokens {
 		if !slices.Contains(packed, s.Name) {
 			return d.faultAt(d.tokensAt(i), "every output is packed, and none with "+s.Name+beside)
 		}
-	}
-	if r.Take.Wants("text") {
-		drop(r, "text")
 	}
 	return nil
 }
