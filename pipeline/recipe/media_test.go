@@ -50,7 +50,7 @@ func TestClipsAndKindsFollowFromTokens(t *testing.T) {
 		{"tokens: {preset: vit-base-patch16-224, media: image}", pipeline.Clip{}, []string{"image", "text"}},
 		{"tokens: [videomae-base]\npack: 8192", window(16, 16, "drop"), []string{"video"}},
 		{"tokens: vit-base-patch16-224\npack: 8192", pipeline.Clip{}, []string{"video", "image"}},
-		{"tokens: vit-base-patch16-224\noutputs: [mds, {format: webdataset, pack: 8192}]", pipeline.Clip{}, nil},
+		{"tokens: vit-base-patch16-224\noutputs: [mds, {format: webdataset, pack: 8192}]", pipeline.Clip{}, []string{"video", "image"}},
 		{"keep: png\nvideo: {clip: {frames: 3}}", window(3, 3, "drop"), nil},
 		{"take: audio\naudio: {mel: 80}", pipeline.Clip{}, []string{"audio"}},
 		{"keep: jpeg\naudio: eng\ntake: [text, audio, image, video]", pipeline.Clip{}, nil},
