@@ -35,7 +35,14 @@ func realS3(t *testing.T) (cfg Config, dir string) {
 
 func put(t *testing.T, f *Fetcher, key, text string) minio.UploadInfo {
 	t.Helper()
-	info, err := f.s3.core.Client.PutObject(t.Context(), "media", key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
+	var info minio.UploadInfo
+	var err error
+	for range 3 { // the client does not retry, and the server may close an idle connection
+		info, err = f.s3.core.Client.PutObject(t.Context(), "media", key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
+		if err == nil || minio.ToErrorResponse(err).StatusCode != 0 {
+			break
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
