@@ -37,7 +37,7 @@ test: build tools check golden ## Everything: units, properties, goldens, real K
 	$(GO) test -race -timeout 30m -p 2 ./...
 
 golden: system ## Print how arrays, packs, picks, features and odd videos compare with the models' processors and FFmpeg
-	$(GO) test -count=1 -v -run 'Golden|TruthTable' ./codecs ./codecs/patch ./codecs/packing ./codecs/mel ./codecs/video
+	$(GO) test -count=1 -v -run 'Golden|TruthTable' ./codecs ./codecs/patch ./codecs/packing ./codecs/mel ./codecs/audio ./codecs/video
 
 bench: build ## Throughput and memory beside ffmpeg on the same cores
 	@deploy/bench.sh
