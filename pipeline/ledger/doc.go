@@ -31,6 +31,8 @@
 //	_log/<stream>/<seq>                     records
 //	_hint/<stream>                          a recent position; only a speed-up
 //	_snap/<n>                               snapshots: a position for each stream
+//	_edit/<sha256>.json                     edits: shards that a snapshot leaves out, or has instead
 //	data/<stream>/<epoch>/<ulid>.<ext>      shards, named by records of that epoch only
+//	edited/<ulid>.<ext>                     shards that edits add
 //	data/<stream>/<epoch>/<sha256>.outcomes.json   outcome tables too large for a record
 package ledger

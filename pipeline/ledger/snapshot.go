@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +21,15 @@ type Snapshot struct {
 	Previous string   `json:"previous"` // SHA-256 of snapshot N-1, hex; "" in the first
 	Streams  []Pinned `json:"streams"`  // in the order of their paths
 	// Recipes are the digests of all recipes that its shards were made by, sorted.
-	Recipes []string  `json:"recipes,omitempty"`
-	Time    time.Time `json:"time"` // informational
+	Recipes []string `json:"recipes,omitempty"`
+	// Edits are those of the snapshot before, and then its own. A snapshot with edits has
+	// version 2: a reader that does not know of them refuses it.
+	Edits []EditRef `json:"edits,omitempty"`
+	Time  time.Time `json:"time"` // informational
 }
+
+// editedVersion is that of a snapshot with edits.
+const editedVersion = 2
 
 // Pinned is a stream at a position.
 type Pinned struct {
@@ -98,8 +105,10 @@ func parseSnapshot(data []byte) (*Snapshot, error) {
 		return nil, fmt.Errorf("it is no snapshot: %w", err)
 	}
 	switch {
-	case snap.Version != Version:
-		return nil, fmt.Errorf("it has format version %d; this program knows %d: use a newer one", snap.Version, Version)
+	case snap.Version != Version && snap.Version != editedVersion:
+		return nil, fmt.Errorf("it has format version %d; this program knows %d and %d: use a newer one", snap.Version, Version, editedVersion)
+	case (len(snap.Edits) > 0) != (snap.Version == editedVersion):
+		return nil, fmt.Errorf("it has %d edits and format version %d: those with edits, and only those, have %d", len(snap.Edits), snap.Version, editedVersion)
 	case snap.N < 0 || (snap.N == 0) != (snap.Previous == ""):
 		return nil, errors.New("its number or its link is out of range")
 	case !slices.IsSortedFunc(snap.Streams, func(a, b Pinned) int { return strings.Compare(a.Stream, b.Stream) }):
@@ -113,7 +122,18 @@ func parseSnapshot(data []byte) (*Snapshot, error) {
 			return nil, fmt.Errorf("the position of stream %s is malformed, or there twice", p.Stream)
 		}
 	}
-	return &snap, nil
+	return &snap, checkRefs(snap.Edits)
+}
+
+func checkRefs(refs []EditRef) error {
+	seen := make(map[string]bool, len(refs))
+	for _, r := range refs {
+		if r.Key != editKey(r.SHA256) || !isHex(r.SHA256, 32) || r.Bytes < 2 || r.Bytes > MaxEdit || seen[r.Key] {
+			return fmt.Errorf("the edit %s is malformed, or there twice", r.Key)
+		}
+		seen[r.Key] = true
+	}
+	return nil
 }
 
 // Publish makes the next snapshot, of all streams as they are. If nothing was
@@ -126,22 +146,40 @@ func Publish(ctx context.Context, s Store) (*Snapshot, error) {
 	return snap, nil
 }
 
-// publishWait is the first pause between attempts at a number that others want too.
-const publishWait = 20 * time.Millisecond
+// publishWait and publishMaxWait are the first and the longest pause between attempts at
+// a number that others want too.
+const (
+	publishWait    = 20 * time.Millisecond
+	publishMaxWait = time.Second
+)
+
+// stagger waits before attempt n, counted from 0, for a time drawn at random, so that
+// those who want one number do not meet again. It is false if the context ends first.
+func stagger(ctx context.Context, n int) bool {
+	if n == 0 {
+		return ctx.Err() == nil
+	}
+	most := min(publishWait<<min(n-1, 10), publishMaxWait)
+	t := time.NewTimer(most/2 + rand.N(most/2))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return ctx.Err() == nil
+	}
+}
 
 func publish(ctx context.Context, s Store) (*Snapshot, error) {
 	for n := 0; ; n++ {
-		if !pause(ctx, publishWait, time.Second, n) {
+		if !stagger(ctx, n) {
 			return nil, ctx.Err()
 		}
 		last, lastData, err := latest(ctx, s)
 		if err != nil && !errors.Is(err, ErrNoSnapshot) {
 			return nil, err
 		}
-		next := &Snapshot{Version: Version, Streams: []Pinned{}, Time: time.Now().UTC().Truncate(time.Millisecond)}
-		if last != nil {
-			next.N, next.Previous = last.N+1, digest(lastData)
-		}
+		next := after(last, lastData)
 		if err := pin(ctx, s, last, next); err != nil {
 			return nil, err
 		}
@@ -153,6 +191,15 @@ func publish(ctx context.Context, s Store) (*Snapshot, error) {
 			return next, err
 		}
 	}
+}
+
+// after begins the snapshot that follows last, which may be nil.
+func after(last *Snapshot, data []byte) *Snapshot {
+	next := &Snapshot{Version: Version, Streams: []Pinned{}, Time: time.Now().UTC().Truncate(time.Millisecond)}
+	if last != nil {
+		next.Version, next.N, next.Previous, next.Edits = last.Version, last.N+1, digest(data), slices.Clone(last.Edits)
+	}
+	return next
 }
 
 // pin fills in the streams' positions and the recipes, from the last snapshot on.

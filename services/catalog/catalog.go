@@ -6,56 +6,21 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
-// Records gives every record of every stream, up to a snapshot's positions, or to the
-// ends of the chains where snap is nil.
-func Records(ctx context.Context, s store.Store, snap *ledger.Snapshot) iter.Seq2[*ledger.Record, error] {
-	return func(yield func(*ledger.Record, error) bool) {
-		ls := store.Plain{Store: s}
-		for id, err := range ledger.Streams(ctx, ls) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			last := int64(-1)
-			if snap != nil {
-				at, ok := snap.At(id)
-				if !ok {
-					continue // begun after the snapshot
-				}
-				last = at.Seq
-			}
-			for item, err := range ledger.Read(ctx, ls, id, 0) {
-				if err == nil && last >= 0 && item.Record.Seq > last {
-					break
-				}
-				if !yield(item.Record, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
-// Shards are the shards of one dataset (of all, where dataset is empty), in the order
-// of their streams and records.
+// Shards are the shards of one dataset (of all, where dataset is empty), at a snapshot or
+// as of now: see [ledger.Shards].
 func Shards(ctx context.Context, s store.Store, snap *ledger.Snapshot, dataset string) ([]ledger.Shard, error) {
 	var all []ledger.Shard
-	for r, err := range Records(ctx, s, snap) {
+	for sh, err := range ledger.Shards(ctx, store.Plain{Store: s}, snap, dataset) {
 		if err != nil {
 			return nil, err
 		}
-		for _, sh := range r.Shards {
-			if dataset == "" || sh.Dataset == dataset {
-				all = append(all, sh)
-			}
-		}
+		all = append(all, sh)
 	}
 	return all, nil
 }

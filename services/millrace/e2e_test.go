@@ -229,11 +229,11 @@ func same(t testing.TB, got, want []string) {
 func allOutcomes(t testing.TB, p place) []ledger.Outcome {
 	t.Helper()
 	var all []ledger.Outcome
-	for r, err := range catalog.Records(t.Context(), p, nil) {
+	for item, err := range ledger.Records(t.Context(), store.Plain{Store: p}, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := ledger.Outcomes(t.Context(), store.Plain{Store: p}, r)
+		list, err := ledger.Outcomes(t.Context(), store.Plain{Store: p}, item.Record)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,11 +266,11 @@ func outcomes(t testing.TB, p place) map[string]ledger.Outcome {
 // records counts the data records of all streams.
 func records(t testing.TB, p place) (n int) {
 	t.Helper()
-	for r, err := range catalog.Records(t.Context(), p, nil) {
+	for item, err := range ledger.Records(t.Context(), store.Plain{Store: p}, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Kind == ledger.Data {
+		if item.Record.Kind == ledger.Data {
 			n++
 		}
 	}
