@@ -25,6 +25,9 @@ type Job struct {
 
 	// TraceParent continues the caller's trace (W3C).
 	TraceParent string `json:"traceparent,omitempty"`
+	// ReplayOf names the refused message that this one repeats, as "STREAM/OFFSET". It
+	// comes from the record's header alone, and goes into the outcome.
+	ReplayOf string `json:"-"`
 }
 
 // Media is one medium of a job: inline bytes or a URI, never both.

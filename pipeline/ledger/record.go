@@ -99,6 +99,9 @@ type Outcome struct {
 	Code   string `json:"code,omitempty"`
 	Stage  string `json:"stage,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// ReplayOf names the refused message that this one repeats, as "STREAM/OFFSET"; by
+	// the producer's word.
+	ReplayOf string `json:"replay_of,omitempty"`
 	// Sources are the media that were read, or refused.
 	Sources []Source `json:"sources,omitempty"`
 }

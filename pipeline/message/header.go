@@ -42,10 +42,22 @@ func readHeaders(hs []Header) (map[string]string, error) {
 
 func readsHeader(k string) bool {
 	switch k {
-	case "content-type", "dataset", "id", "meta", "provenance", "sha256", "role", "traceparent":
+	case "content-type", "dataset", "id", "meta", "provenance", "sha256", "role", "traceparent", HeaderReplayOf:
 		return true
 	}
 	return strings.HasPrefix(k, "ce_")
+}
+
+// HeaderReplayOf is the header by which a replayed message names the refused one that it
+// repeats: "STREAM/OFFSET".
+const HeaderReplayOf = "millrace-replay-of"
+
+// replayOf is that header, cut to a bearable length.
+func (p *parser) replayOf() string {
+	if s := p.headers[HeaderReplayOf]; len(s) <= 300 {
+		return s
+	}
+	return ""
 }
 
 // idOfKey returns the record key if it can serve as an id, else "".

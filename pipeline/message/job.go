@@ -98,6 +98,7 @@ func (p *parser) finish(j *pipeline.Job) error {
 	if j.TraceParent == "" {
 		j.TraceParent = first(traceParent(p.headers["traceparent"]), traceParent(p.event.extension("traceparent")))
 	}
+	j.ReplayOf = p.replayOf()
 	return p.add(pipeline.Part{Job: *j})
 }
 

@@ -102,6 +102,7 @@ func (p *parser) object(at, event, bucket string, o s3Object) error {
 	// when the object is written again, versitygw's is the same for all.
 	job.DeriveID()
 	job.TraceParent = traceParent(p.headers["traceparent"])
+	job.ReplayOf = p.replayOf()
 	part := pipeline.Part{Job: job}
 	if job.Dataset == "" {
 		part.Fault = fault(pipeline.CodeMsgBucket, "the object %s is in a bucket or under a prefix that no dataset claims; add a rule for bucket %s to the settings", shown(job.Media[0].URI), tidy(bucket))
