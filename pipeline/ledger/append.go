@@ -27,7 +27,7 @@ func (c *Chain) append(ctx context.Context, r *Record) (theirs *link, err error)
 	var last error // why it is not over yet
 	doubt := false // whether an attempt may have landed, or may yet
 	for n := 0; ; n++ {
-		if !pause(ctx, c.opts.Wait, c.opts.MaxWait, n) {
+		if !c.pause(ctx, n) {
 			return nil, c.leave(doubt, r, errors.Join(ctx.Err(), last))
 		}
 		last = c.store.Create(ctx, key, data)
@@ -66,10 +66,18 @@ func (c *Chain) leave(doubt bool, r *Record, err error) error {
 	return c.fail(fmt.Errorf("record %d: %w: %w", r.Seq, ErrUnsettled, err))
 }
 
-// pause waits before attempt n, counted from 0: not at all before the first, then
+func (c *Chain) pause(ctx context.Context, n int) bool {
+	return pauseBy(ctx, c.opts.Wait, c.opts.MaxWait, n, c.opts.Jitter)
+}
+
+func pause(ctx context.Context, wait, most time.Duration, n int) bool {
+	return pauseBy(ctx, wait, most, n, byChance)
+}
+
+// pauseBy waits before attempt n, counted from 0: not at all before the first, then
 // from half of wait to all of it, doubled each time up to most. It is false if the
 // context ends first.
-func pause(ctx context.Context, wait, most time.Duration, n int) bool {
+func pauseBy(ctx context.Context, wait, most time.Duration, n int, jitter func(time.Duration) time.Duration) bool {
 	if n == 0 {
 		return ctx.Err() == nil
 	}
@@ -77,7 +85,7 @@ func pause(ctx context.Context, wait, most time.Duration, n int) bool {
 	if n < 20 && wait<<(n-1) < most {
 		d = wait << (n - 1)
 	}
-	t := time.NewTimer(d/2 + rand.N(d/2+1))
+	t := time.NewTimer(d/2 + jitter(d/2))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -86,6 +94,8 @@ func pause(ctx context.Context, wait, most time.Duration, n int) bool {
 		return ctx.Err() == nil
 	}
 }
+
+func byChance(most time.Duration) time.Duration { return rand.N(most + 1) }
 
 // advance makes l the tail.
 func (c *Chain) advance(l *link) { c.tail, c.pos = l.Record, l.position() }

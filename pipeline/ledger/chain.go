@@ -21,11 +21,22 @@ type Options struct {
 	Report func(what string, err error)
 	// Now is the clock of records' times; nil is the machine's.
 	Now func() time.Time
+	// ID makes up tokens and the names of shards: something never given before, that fits
+	// into an object's key. nil makes ULIDs.
+	ID func() string
+	// Jitter gives some duration from 0 to most; nil takes it by chance.
+	Jitter func(most time.Duration) time.Duration
 }
 
 func (o Options) withDefaults() Options {
+	if o.ID == nil {
+		o.ID = func() string { return ulid.Make().String() }
+	}
+	if o.Jitter == nil {
+		o.Jitter = byChance
+	}
 	if o.Writer == "" {
-		o.Writer = ulid.Make().String()
+		o.Writer = o.ID()
 	}
 	if o.Wait <= 0 {
 		o.Wait = 100 * time.Millisecond
@@ -90,7 +101,7 @@ func (c *Chain) Err() error { return c.err }
 // ShardKey makes up a name for a shard, never given before, which a record of this
 // epoch may hold. ext is like "tar", without a dot in front. It needs a fence.
 func (c *Chain) ShardKey(ext string) string {
-	return DataPrefix(c.stream, c.epoch) + ulid.Make().String() + "." + ext
+	return DataPrefix(c.stream, c.epoch) + c.opts.ID() + "." + ext
 }
 
 // Begin starts an empty chain at an offset: the start policy, resolved once. On a
@@ -221,7 +232,7 @@ func (c *Chain) fit(ctx context.Context, r *Record) error {
 func (c *Chain) build(kind Kind, epoch, from, to int64) *Record {
 	r := &Record{
 		Version: Version, Kind: kind, Stream: c.stream.Path(), Epoch: epoch,
-		Writer: c.opts.Writer, Token: ulid.Make().String(), From: from, To: to,
+		Writer: c.opts.Writer, Token: c.opts.ID(), From: from, To: to,
 		Time: c.opts.Now().UTC().Truncate(time.Millisecond),
 	}
 	if c.tail != nil {

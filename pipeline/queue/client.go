@@ -63,6 +63,9 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Topic is the name of the topic.
+func (c *Client) Topic() string { return c.cfg.Topic }
+
 // ClusterID names the cluster for ever. It is part of a stream's identity.
 func (c *Client) ClusterID(ctx context.Context) (string, error) {
 	m, err := c.metadata(ctx)

@@ -99,6 +99,9 @@ func (p *Partition) accept(ctx context.Context, f fetched) error {
 		return f.err
 	}
 	p.topic = f.topic
+	if is := f.topic.String(); p.pinned != "" && is != "" && is != p.pinned {
+		return &RecreatedError{p.c.cfg.Topic, p.partition, p.pinned, is}
+	}
 	switch {
 	case errors.Is(f.res.Error, kafka.OffsetOutOfRange):
 		return p.outOfRange(ctx)

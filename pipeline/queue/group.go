@@ -36,7 +36,7 @@ type Owner struct {
 	// runs in a goroutine of its own for each partition of each generation; for one
 	// partition never twice at a time in this process. If it returns early, the
 	// partition stays with this member, idle, until the generation ends: a fault of
-	// one partition must not take away the others. Required.
+	// one partition must not take away the others (but see [Assignment.Rejoin]). Required.
 	Own func(ctx context.Context, a Assignment)
 	// Assigned, if set, is called at the start of each generation, before any Own,
 	// with the partitions of this member and those that it had in the generation
@@ -55,22 +55,30 @@ type Assignment struct {
 	Partition  int
 	Generation int32
 
-	ctx context.Context
-	gen *kafka.Generation
+	// Commit tells the group that everything below an offset is done; nil tells nobody.
+	Commit func(offset int64) error
+	// Renew ends the generation for this member, which joins again; nil does nothing.
+	Renew func()
 }
 
 // CommitAdvisory tells the group that everything below offset is done. It is for
 // lag dashboards: nothing here ever reads it. An error is worth a count and a log
 // line, no more. Takes up to some seconds.
 func (a Assignment) CommitAdvisory(offset int64) error {
-	if err := context.Cause(a.ctx); err != nil {
-		return err // the library would use a closed connection
+	if a.Commit == nil {
+		return nil
 	}
-	err := a.gen.CommitOffsets(map[string]map[int]int64{a.Topic: {a.Partition: offset}})
-	if err != nil {
-		return fmt.Errorf("committing offset %d of %s/%d: %w", offset, a.Topic, a.Partition, err)
+	return a.Commit(offset)
+}
+
+// Rejoin asks for a new generation of the group: Own's context ends, as that of every
+// other partition of this member does, and the partitions are shared out anew. Those
+// that come back to this member do so in the new generation. It may be called more
+// than once; once the generation has ended it does nothing.
+func (a Assignment) Rejoin() {
+	if a.Renew != nil {
+		a.Renew()
 	}
-	return nil
 }
 
 // Member is this process's part in a consumer group.
@@ -87,6 +95,11 @@ type Member struct {
 	mu   sync.Mutex
 	busy map[int]chan struct{} // by partition: closed when its last Own has returned
 	has  []int
+}
+
+// Join takes part in the client's group, as [Join] does, with connections of its own.
+func (c *Client) Join(ctx context.Context, owner Owner) (*Member, error) {
+	return Join(ctx, c.cfg, owner)
 }
 
 // Join takes part in cfg.Group until Close. It returns at once; joining is retried
@@ -182,8 +195,16 @@ func (m *Member) hold(ended context.Context, gen *kafka.Generation, partition in
 	stop := context.AfterFunc(ended, func() { cancel(ErrGenerationEnded) })
 	defer stop()
 
-	own := m.start(ctx, Assignment{Topic: m.cfg.Topic, Partition: partition, Generation: gen.ID, ctx: ctx, gen: gen})
-	<-ended.Done() // returning earlier would end the generation for every partition
+	again := make(chan struct{})
+	own := m.start(ctx, Assignment{
+		Topic: m.cfg.Topic, Partition: partition, Generation: gen.ID,
+		Commit: func(offset int64) error { return m.commit(ctx, gen, partition, offset) },
+		Renew:  sync.OnceFunc(func() { close(again) }),
+	})
+	select { // returning ends the generation for every partition
+	case <-ended.Done():
+	case <-again:
+	}
 	cancel(ErrGenerationEnded)
 	late := time.NewTimer(LetGo)
 	defer late.Stop()
@@ -193,6 +214,17 @@ func (m *Member) hold(ended context.Context, gen *kafka.Generation, partition in
 		m.owner.Health(fmt.Errorf("partition %s/%d did not let go within %s of the end of generation %d; it gets no new work until it does",
 			m.cfg.Topic, partition, LetGo, gen.ID))
 	}
+}
+
+// commit is CommitAdvisory's.
+func (m *Member) commit(ctx context.Context, gen *kafka.Generation, partition int, offset int64) error {
+	if err := context.Cause(ctx); err != nil {
+		return err // the library would use a closed connection
+	}
+	if err := gen.CommitOffsets(map[string]map[int]int64{m.cfg.Topic: {partition: offset}}); err != nil {
+		return fmt.Errorf("committing offset %d of %s/%d: %w", offset, m.cfg.Topic, partition, err)
+	}
+	return nil
 }
 
 // start runs Own once the partition's earlier one has returned. The returned channel

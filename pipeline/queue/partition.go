@@ -20,6 +20,7 @@ type Partition struct {
 	inflight  chan fetched // a fetch under way, or nil
 	failures  int          // in a row
 	topic     topicRef     // that the offsets belong to; not known before the first fetch
+	pinned    string       // the id that topic must have; "" for any
 
 	at   int64 // the next offset to account for
 	high int64 // the log's end, as the last fetch told
@@ -42,6 +43,11 @@ func (c *Client) Read(partition int, offset int64, health func(error)) *Partitio
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Partition{c: c, partition: partition, health: health, ctx: ctx, cancel: cancel, at: offset}
 }
+
+// Pin makes Next refuse records of another topic than the one of this id, with a
+// [*RecreatedError]; "" means any. To be called before the first Next. Brokers that tell
+// no ids are not refused.
+func (p *Partition) Pin(topicID string) { p.pinned = topicID }
 
 // Offset returns the offset that the next Record begins at.
 func (p *Partition) Offset() int64 { return p.at }

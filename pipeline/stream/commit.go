@@ -33,9 +33,9 @@ func (s *Stream) commitBatch(ctx context.Context, b *batch) error {
 	g, up := errgroup.WithContext(ctx)
 	g.SetLimit(uploads)
 	for i, sh := range b.shards {
+		_, ext, _ := strings.Cut(sh.Name, ".")
+		key := s.parts.Chain.ShardKey(ext)
 		g.Go(func() error {
-			_, ext, _ := strings.Cut(sh.Name, ".")
-			key := s.parts.Chain.ShardKey(ext)
 			if err := s.upload(up, key, sh); err != nil {
 				return fmt.Errorf("uploading shard %s: %w", key, err)
 			}

@@ -1,12 +1,13 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"github.com/millrace/millrace/codecs/packing"
 	"github.com/millrace/millrace/pipeline"
@@ -17,7 +18,8 @@ import (
 // batch is what one commit record will cover: whole offsets from..to, the shards that
 // hold their samples, and how each job ended.
 type batch struct {
-	from, to int64 // [from, to)
+	from, to int64         // [from, to)
+	name     func() string // makes up names of shards
 	skipped  []ledger.Skip
 	outcomes []ledger.Outcome
 	text     int // about how many bytes the outcomes have
@@ -36,6 +38,14 @@ type output struct {
 	dataset string
 	index   int // in the recipe's Outputs
 	shape   string
+}
+
+// inOrder gives the outputs of a map in an order of their own, so that the same jobs give
+// the same record.
+func inOrder[V any](m map[output]V) []output {
+	return slices.SortedFunc(maps.Keys(m), func(a, b output) int {
+		return cmp.Or(cmp.Compare(a.dataset, b.dataset), cmp.Compare(a.index, b.index), cmp.Compare(a.shape, b.shape))
+	})
 }
 
 type openShard struct {
@@ -91,7 +101,7 @@ type packer struct {
 }
 
 func (p *packer) begin() {
-	p.batch = &batch{from: p.next, to: p.next, open: map[output]*openShard{}, windows: map[output]*sequencer{}}
+	p.batch = &batch{from: p.next, to: p.next, name: p.s.parts.Name, open: map[output]*openShard{}, windows: map[output]*sequencer{}}
 }
 
 // await gives the next item once it is finished. Meanwhile the batch may grow old, and
@@ -166,6 +176,7 @@ func (p *packer) add(ctx context.Context, it *item) error {
 	p.next = it.End()
 	p.batch.to = p.next
 	p.s.inHand = nil
+	p.s.parts.Advance(p.next)
 	return nil
 }
 
@@ -265,7 +276,7 @@ func (b *batch) append(dir string, key output, r *pipeline.Recipe, sm *pipeline.
 // create opens an output's next shard.
 func (b *batch) create(dir string, key output, r *pipeline.Recipe) (*openShard, error) {
 	o := r.Outputs[key.index]
-	w, err := shard.Create(dir, o.Format, shard.Options{Name: ulid.Make().String(), Compression: o.Compression, Fields: r.FieldNames(o)})
+	w, err := shard.Create(dir, o.Format, shard.Options{Name: b.name(), Compression: o.Compression, Fields: r.FieldNames(o)})
 	if err != nil {
 		return nil, err
 	}
@@ -321,7 +332,7 @@ func (p *packer) flush(ctx context.Context) error {
 	if err := b.sequenceAll(p.s.cfg.Dir); err != nil {
 		return err
 	}
-	for key := range b.open {
+	for _, key := range inOrder(b.open) {
 		if err := b.seal(key); err != nil {
 			return err
 		}
@@ -351,7 +362,7 @@ func (b *batch) abort() {
 // textOf is about how many bytes an outcome has in a record, not counting escapes.
 func textOf(o *ledger.Outcome) int {
 	const rest = 100 // names of fields and numbers
-	n := rest + len(o.ID) + len(o.Dataset) + len(o.Code) + len(o.Stage) + min(len(o.Detail), ledger.MaxText)
+	n := rest + len(o.ID) + len(o.Dataset) + len(o.ReplayOf) + len(o.Code) + len(o.Stage) + min(len(o.Detail), ledger.MaxText)
 	for _, s := range o.Sources {
 		n += rest + min(len(s.URI), ledger.MaxURI) + min(len(s.Version), ledger.MaxText) + len(s.SHA256)
 	}
@@ -360,7 +371,7 @@ func textOf(o *ledger.Outcome) int {
 
 // end writes down how a job ended, and tells the observer.
 func (p *packer) end(it *item, i int, part *part, status ledger.Status) {
-	o := ledger.Outcome{Offset: it.Offset, Part: i, ID: part.job.ID, Dataset: part.job.Dataset, Status: status}
+	o := ledger.Outcome{Offset: it.Offset, Part: i, ID: part.job.ID, Dataset: part.job.Dataset, Status: status, ReplayOf: part.job.ReplayOf}
 	for _, src := range part.sources {
 		o.Sources = append(o.Sources, ledger.Source(src))
 	}

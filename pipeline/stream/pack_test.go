@@ -386,7 +386,7 @@ func TestPackRecipeAnew(t *testing.T) {
 func TestWindowBytes(t *testing.T) {
 	b := packs(t, pipeline.Output{Format: "webdataset", Pack: pack(64, 1000)})
 	b.recipe.Outputs[0].ShardBytes = 1000
-	ba := &batch{open: map[output]*openShard{}, windows: map[output]*sequencer{}}
+	ba := &batch{name: func() string { return "window" }, open: map[output]*openShard{}, windows: map[output]*sequencer{}}
 	defer ba.abort()
 	key := output{dataset: "d"}
 	most, n := int64(0), 0

@@ -67,7 +67,7 @@ func (b *batch) collect(dir string, key output, r *pipeline.Recipe, sm *pipeline
 // sequenceAll packs what is left in the windows: a record names all samples of its
 // offsets, so no window goes on behind it.
 func (b *batch) sequenceAll(dir string) error {
-	for key := range b.windows {
+	for _, key := range inOrder(b.windows) {
 		if err := b.sequence(dir, key); err != nil {
 			return err
 		}

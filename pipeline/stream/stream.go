@@ -16,6 +16,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/codecs/packing"
@@ -76,6 +77,11 @@ type Parts struct {
 	Keep func(ctx context.Context, r *pipeline.Recipe) error
 	// Advise is told the committed offset, for the source's own books; may be nil.
 	Advise func(offset int64)
+	// Advance is told the offset up to which deliveries have been worked on and packed,
+	// after each; may be nil. What is packed is not committed yet.
+	Advance func(offset int64)
+	// Name makes up names for shards under way, never given before; nil makes ULIDs.
+	Name func() string
 }
 
 // Config bounds a stream.
@@ -122,6 +128,12 @@ type Stream struct {
 
 // New makes a loop; Run runs it once.
 func New(cfg Config, p Parts) *Stream {
+	if p.Name == nil {
+		p.Name = func() string { return ulid.Make().String() }
+	}
+	if p.Advance == nil {
+		p.Advance = func(int64) {}
+	}
 	return &Stream{cfg: cfg, parts: p, window: newWindow(cfg.Window, cfg.WindowBytes), kept: map[string]bool{}}
 }
 

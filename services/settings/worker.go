@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/codecs/video"
+	"github.com/millrace/millrace/pipeline/queue"
 	"github.com/millrace/millrace/pipeline/stream"
 	"github.com/millrace/millrace/services/worker"
 )
@@ -61,13 +62,15 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, er
 	if window.Dir, err = c.ScratchDir(); err != nil {
 		return w, err
 	}
-	w.Worker, err = worker.New(worker.Parts{
-		Queue: c.Queue, Message: c.messageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
-		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(), Keep: keepIn(s),
-	})
+	client, err := queue.Open(c.Queue)
 	if err != nil {
 		return w, err
 	}
+	w.closed = append(w.closed, func() { client.Close() })
+	w.Worker = worker.New(worker.Parts{
+		Topic: worker.Kafka(client), Message: c.messageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
+		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(), Keep: keepIn(s),
+	})
 	if c.Metrics.Listen != "" {
 		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, log)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // feed makes deliveries of a partition's records. Once drain is closed it ends.
 type feed struct {
-	partition *queue.Partition
+	partition Records
 	options   message.Options
 	drain     <-chan struct{}
 }

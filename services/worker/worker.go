@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 
 // Parts is what a worker works with. The worker owns none of them.
 type Parts struct {
-	Queue   queue.Config
+	Topic   Topic
 	Message message.Options
 	Window  stream.Config
 	Store   store.Store
@@ -37,12 +38,16 @@ type Parts struct {
 	Tools map[string]string
 	// Keep is as in stream.Parts.
 	Keep func(ctx context.Context, r *pipeline.Recipe) error
+	// ID makes up what must never have been given before: this process's incarnation,
+	// tokens, names of shards. nil makes ULIDs. It may be called from several goroutines.
+	ID func() string
+	// Jitter gives some duration from 0 to most, for pauses; nil takes it by chance.
+	Jitter func(most time.Duration) time.Duration
 }
 
 // Worker consumes a topic.
 type Worker struct {
 	Parts
-	client *queue.Client
 	writer string
 	ahead  chan struct{}
 	drain  chan struct{}
@@ -62,22 +67,23 @@ const (
 )
 
 // New makes a worker. Run runs it once.
-func New(p Parts) (*Worker, error) {
-	c, err := queue.Open(p.Queue)
-	if err != nil {
-		return nil, err
+func New(p Parts) *Worker {
+	if p.ID == nil {
+		p.ID = func() string { return ulid.Make().String() }
 	}
-	return &Worker{Parts: p, client: c, writer: ulid.Make().String(), ahead: make(chan struct{}, 2*p.Count+1), drain: make(chan struct{})}, nil
+	if p.Jitter == nil {
+		p.Jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
+	}
+	return &Worker{Parts: p, writer: p.ID(), ahead: make(chan struct{}, 2*p.Count+1), drain: make(chan struct{})}
 }
 
 // Run consumes until stop is closed, then takes nothing new, finishes and commits what
 // it has for at most DrainWithin, and leaves the group. When ctx ends it leaves at
 // once; what was not committed is taken again by whoever comes next.
 func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
-	defer w.client.Close()
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m, err := queue.Join(work, w.Queue, queue.Owner{
+	m, err := w.Topic.Join(work, queue.Owner{
 		Own: w.own,
 		Assigned: func(generation int32, has, lost []int) {
 			w.Log.Info("partitions assigned", "generation", generation, "has", has, "lost", lost)
@@ -178,20 +184,20 @@ func (w *Worker) own(ctx context.Context, a queue.Assignment) {
 
 // stream goes on where the partition's ledger ends.
 func (w *Worker) stream(ctx context.Context, a queue.Assignment, log *slog.Logger) error {
-	cluster, err := w.client.ClusterID(ctx)
+	cluster, err := w.Topic.ClusterID(ctx)
 	if err != nil {
 		return err
 	}
 	id := ledger.KafkaStream(cluster, a.Topic, int32(a.Partition))
 	chain, known, err := stream.Take(ctx, w.Store, id, stream.Options{
-		Start:  func(ctx context.Context) (int64, error) { return w.client.StartOffset(ctx, a.Partition) },
-		Ledger: ledger.Options{Writer: w.writer, Report: func(what string, err error) { log.Warn(what, "error", err) }},
+		Start:  func(ctx context.Context) (int64, error) { return w.Topic.StartOffset(ctx, a.Partition) },
+		Ledger: ledger.Options{Writer: w.writer, ID: w.ID, Jitter: w.Jitter, Report: func(what string, err error) { log.Warn(what, "error", err) }},
 	})
 	if err != nil {
 		return fmt.Errorf("taking the stream %s: %w", id, err)
 	}
 	log.Info("stream taken", "from", chain.Next())
-	p := w.client.Read(a.Partition, chain.Next(), func(err error) {
+	p := w.Topic.Read(a.Partition, chain.Next(), "", func(err error) {
 		if err != nil {
 			log.Warn("fetching", "error", err)
 		}
@@ -199,7 +205,7 @@ func (w *Worker) stream(ctx context.Context, a queue.Assignment, log *slog.Logge
 	defer p.Close()
 	s := stream.New(w.Window, stream.Parts{
 		Recipes: w.Recipes, Fetch: w.Fetch, Mills: w.Mills, Chain: chain, Store: w.Store, Known: known, Tools: w.Tools,
-		Ahead: w.ahead, Observe: w.Observe, Keep: w.Keep,
+		Ahead: w.ahead, Observe: w.Observe, Keep: w.Keep, Name: w.ID,
 		Advise: func(offset int64) {
 			if err := a.CommitAdvisory(offset); err != nil {
 				log.Debug("advisory offset", "error", err)
