@@ -88,28 +88,43 @@ var errEarlier = errors.New("not sent, since an earlier message of its partition
 // message with an error may have been written all the same, and a retried one may be
 // there twice: consumers tell by the key.
 func (p *Producer) Publish(ctx context.Context, msgs ...Message) error {
+	_, err := p.Send(ctx, msgs...)
+	return err
+}
+
+// Place is where a message was written.
+type Place struct {
+	Partition int
+	Offset    int64
+}
+
+// Send is Publish that also says where each message is, by its index. The places of
+// messages with an error mean nothing.
+func (p *Producer) Send(ctx context.Context, msgs ...Message) ([]Place, error) {
 	if len(msgs) == 0 {
-		return nil
+		return nil, nil
 	}
 	n, err := p.partitions(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	places := make([]Place, len(msgs))
 	byPartition := map[int][]int{}
 	for i := range msgs {
 		q := p.choose(&msgs[i], n)
+		places[i].Partition = q
 		byPartition[q] = append(byPartition[q], i)
 	}
 	errs := make([]error, len(msgs))
 	var wg sync.WaitGroup
-	for q, at := range byPartition {
-		wg.Go(func() { p.publishTo(ctx, q, msgs, at, errs) })
+	for _, at := range byPartition {
+		wg.Go(func() { p.publishTo(ctx, msgs, at, places, errs) })
 	}
 	wg.Wait()
 	if errors.Join(errs...) != nil {
-		return &PublishError{Errs: errs}
+		return places, &PublishError{Errs: errs}
 	}
-	return nil
+	return places, nil
 }
 
 // partitions waits for a topic that is being created or elected.
@@ -136,8 +151,9 @@ func (p *Producer) choose(m *Message, n int) int {
 	return kafka.Murmur2Balancer{}.Balance(kafka.Message{Key: m.Key}, all...)
 }
 
-// publishTo sends the messages with the indices at, in order, in chunks.
-func (p *Producer) publishTo(ctx context.Context, partition int, msgs []Message, at []int, errs []error) {
+// publishTo sends the messages with the indices at, all of one partition, in order, in
+// chunks.
+func (p *Producer) publishTo(ctx context.Context, msgs []Message, at []int, places []Place, errs []error) {
 	var failed error
 	for len(at) > 0 {
 		n, size := 0, 0
@@ -149,7 +165,7 @@ func (p *Producer) publishTo(ctx context.Context, partition int, msgs []Message,
 		at = at[n:]
 		err := failed
 		if err == nil {
-			err = p.send(ctx, partition, msgs, chunk)
+			err = p.send(ctx, msgs, chunk, places)
 		}
 		if err != nil {
 			failed = errEarlier
@@ -160,8 +176,10 @@ func (p *Producer) publishTo(ctx context.Context, partition int, msgs []Message,
 	}
 }
 
-// send sends one chunk until it is acknowledged, refused, or ctx ends.
-func (p *Producer) send(ctx context.Context, partition int, msgs []Message, chunk []int) error {
+// send sends one chunk until it is acknowledged, refused, or ctx ends. A chunk is one
+// batch, so its offsets follow each other.
+func (p *Producer) send(ctx context.Context, msgs []Message, chunk []int, places []Place) error {
+	partition := places[chunk[0]].Partition
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
@@ -179,6 +197,9 @@ func (p *Producer) send(ctx context.Context, partition int, msgs []Message, chun
 		}
 		if err != nil {
 			return fmt.Errorf("publishing to %s/%d: %w", p.c.cfg.Topic, partition, err)
+		}
+		for i, j := range chunk {
+			places[j].Offset = r.BaseOffset + int64(i)
 		}
 		return nil
 	})

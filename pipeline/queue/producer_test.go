@@ -127,3 +127,27 @@ func TestPublishGivesUpWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestSendSaysWhere(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		c := openTopic(t, addr, 3)
+		p := c.Producer(2)
+		for range 2 {
+			var msgs []Message
+			for i := range 30 {
+				msgs = append(msgs, Message{Key: fmt.Appendf(nil, "key %d", i%7), Value: append(fmt.Appendf(nil, "%d:", i), make([]byte, 100<<10)...)})
+			}
+			places, err := p.Send(testContext(t), msgs...)
+			if err != nil || len(places) != len(msgs) {
+				t.Fatal(len(places), err)
+			}
+			for i, at := range places {
+				r := c.Read(at.Partition, at.Offset, nil)
+				if got := read(t, r, 1); string(got[0].Value) != string(msgs[i].Value) {
+					t.Errorf("message %d is not at %+v", i, at)
+				}
+				r.Close()
+			}
+		}
+	})
+}
