@@ -24,6 +24,7 @@ const (
 type Broker struct {
 	jars, dir string
 	addr      string
+	fronts    []string
 	node      *node // nil while stopped
 }
 
@@ -32,7 +33,7 @@ type Broker struct {
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	skipIfShort(t)
-	b, err := newBroker(t.TempDir())
+	b, err := newBroker(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,15 +48,41 @@ func skipIfShort(t testing.TB) {
 	}
 }
 
+// Launch starts a broker outside of tests, with its files in dir. The caller closes it.
+//
+// Each address of proxies gets a listener of its own, which tells its clients that the
+// broker is at that address: a proxy there, that leads to Front, stays between the two.
+func Launch(dir string, proxies ...string) (*Broker, error) { return newBroker(dir, proxies) }
+
+// Front returns the address of the listener behind the i-th proxy of Launch.
+func (b *Broker) Front(i int) string { return b.fronts[i] }
+
+// Close kills the broker, if it runs.
+func (b *Broker) Close() error { return b.kill() }
+
+// Bounce ends the broker, as a crash would or in order, and starts it again after a
+// while, on the same ports and files.
+func (b *Broker) Bounce(crash bool, away time.Duration) error {
+	sig := syscall.SIGTERM
+	if crash {
+		sig = syscall.SIGKILL
+	}
+	if err := b.end(sig); err != nil {
+		return err
+	}
+	time.Sleep(away)
+	return b.start()
+}
+
 // newBroker formats the storage in dir, once for each choice of ports, and starts.
-func newBroker(dir string) (*Broker, error) {
+func newBroker(dir string, proxies []string) (*Broker, error) {
 	jars, err := findJars()
 	if err != nil {
 		return nil, err
 	}
 	for try := 1; ; try++ {
 		b := &Broker{jars: jars, dir: filepath.Join(dir, fmt.Sprintf("kafka-%d", try))}
-		if b.addr, err = format(b.jars, b.dir); err != nil {
+		if err = b.format(proxies); err != nil {
 			return nil, err
 		}
 		err = b.start()

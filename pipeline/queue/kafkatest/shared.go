@@ -27,7 +27,7 @@ func Shared(t testing.TB) *Broker {
 	defer shared.Unlock()
 	if shared.broker == nil && shared.err == nil {
 		if shared.dir, shared.err = os.MkdirTemp("", "millrace-kafka-"); shared.err == nil {
-			shared.broker, shared.err = newBroker(shared.dir)
+			shared.broker, shared.err = newBroker(shared.dir, nil)
 		}
 	}
 	if shared.err != nil {

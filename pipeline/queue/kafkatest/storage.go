@@ -52,45 +52,54 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// format writes server.properties and an empty KRaft log into dir, and returns the
-// broker's address.
-func format(jars, dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+// format writes server.properties and an empty KRaft log into the broker's folder, and
+// chooses its addresses.
+func (b *Broker) format(proxies []string) error {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return err
 	}
-	ports, err := freePorts(2)
+	ports, err := freePorts(2 + len(proxies))
 	if err != nil {
-		return "", err
+		return err
 	}
-	addr := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	controller := fmt.Sprintf("127.0.0.1:%d", ports[1])
-	file := filepath.Join(dir, "server.properties")
-	if err := os.WriteFile(file, []byte(properties(addr, controller, filepath.Join(dir, "log"))), 0o600); err != nil {
-		return "", err
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	b.addr = at(0)
+	for i := range proxies {
+		b.fronts = append(b.fronts, at(2+i))
+	}
+	file := filepath.Join(b.dir, "server.properties")
+	if err := os.WriteFile(file, []byte(b.properties(at(1), proxies)), 0o600); err != nil {
+		return err
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:])
 	id[0] &= 0x3f // no leading "-", which the tool would take for an option
-	cmd := java(jars, "kafka.tools.StorageTool", "format", "--standalone",
+	cmd := java(b.jars, "kafka.tools.StorageTool", "format", "--standalone",
 		"--cluster-id", base64.RawURLEncoding.EncodeToString(id[:]), "--config", file)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("formatting Kafka's storage: %w\n%s", err, out)
+		return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, out)
 	}
-	return addr, nil
+	return nil
 }
 
 // properties make a node that serves tests: everything has one replica, a first
 // group need not wait, and topics are made on purpose only.
-func properties(addr, controller, logs string) string {
+func (b *Broker) properties(controller string, proxies []string) string {
+	listeners, advertised, protocols := "PLAINTEXT://"+b.addr, "PLAINTEXT://"+b.addr, "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+	for i, p := range proxies {
+		listeners += fmt.Sprintf(",FRONT%d://%s", i, b.fronts[i])
+		advertised += fmt.Sprintf(",FRONT%d://%s", i, p)
+		protocols += fmt.Sprintf(",FRONT%d:PLAINTEXT", i)
+	}
 	return strings.Join([]string{
 		"process.roles=broker,controller",
 		"node.id=1",
 		"controller.quorum.bootstrap.servers=" + controller,
-		"listeners=PLAINTEXT://" + addr + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + addr,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"listeners=" + listeners + ",CONTROLLER://" + controller,
+		"advertised.listeners=" + advertised,
+		"listener.security.protocol.map=" + protocols,
 		"controller.listener.names=CONTROLLER",
-		"log.dirs=" + logs,
+		"log.dirs=" + filepath.Join(b.dir, "log"),
 		// After a kill the controller refuses the broker until its old session is over.
 		"broker.session.timeout.ms=3000",
 		"broker.heartbeat.interval.ms=500",

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -27,6 +28,10 @@ type Server struct {
 	Config store.Config
 	// Dir is the directory that it serves: a bucket is a directory in it.
 	Dir string
+
+	cmd  *exec.Cmd
+	log  *bytes.Buffer // to be read once died is closed
+	died chan struct{}
 }
 
 // binaryEnv names the server's program, where it is not at .cache/bin/versitygw
@@ -41,35 +46,57 @@ func Start(t testing.TB) *Server {
 	if testing.Short() {
 		t.Skip("needs a real S3 server; not with -short")
 	}
-	s := &Server{Dir: t.TempDir()}
-	addr := freeAddress(t)
+	s, err := Launch(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		if t.Failed() && s.log.Len() > 0 {
+			t.Logf("versitygw said:\n%s", s.log.String())
+		}
+	})
+	return s
+}
+
+// Launch starts a server outside of tests, on a free port of the loopback interface,
+// that serves the folder dir. args are further flags of the program. The caller closes
+// the server.
+func Launch(dir string, args ...string) (*Server, error) {
+	path, err := binary()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, log: new(bytes.Buffer), died: make(chan struct{})}
 	s.Config = store.Config{Access: s3.Access{Endpoint: "http://" + addr, Region: "us-east-1", PathStyle: true, AccessKey: "tests", SecretKey: pipeline.NewSecret(rand.Text())}, CreateBucket: true}
-	var log bytes.Buffer
-	cmd := exec.Command(binary(t), "--port", addr, "--quiet", "--keep-alive", "posix", s.Dir) //nolint:gosec // our own tool
-	cmd.Env = []string{
+	s.cmd = exec.Command(path, append(append([]string{"--port", addr, "--quiet", "--keep-alive"}, args...), "posix", s.Dir)...) //nolint:gosec // our own tool
+	s.cmd.Env = []string{
 		"ROOT_ACCESS_KEY=" + s.Config.AccessKey, "ROOT_SECRET_KEY=" + s.Config.SecretKey.Reveal(),
 		"HOME=" + s.Dir, "PATH=" + os.Getenv("PATH"),
 	}
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start versitygw: %v", err)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start versitygw: %w", err)
 	}
-	died := make(chan struct{})
 	go func() {
-		_ = cmd.Wait()
-		close(died)
+		_ = s.cmd.Wait()
+		close(s.died)
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-died
-		if t.Failed() && log.Len() > 0 {
-			t.Logf("versitygw said:\n%s", log.String())
-		}
-	})
-	if err := waitHealthy(addr, died); err != nil {
-		t.Fatalf("versitygw: %v", err)
+	if err := waitHealthy(addr, s.died); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("versitygw: %w; it said:\n%s", err, s.log)
 	}
-	return s
+	return s, nil
+}
+
+// Close kills the server.
+func (s *Server) Close() {
+	_ = s.cmd.Process.Kill()
+	<-s.died
 }
 
 // URL is that of a new, empty store on the server.
@@ -89,38 +116,36 @@ func (s *Server) Open(t testing.TB) store.Store {
 }
 
 // binary finds the server's program.
-func binary(t testing.TB) string {
-	t.Helper()
+func binary() (string, error) {
 	if path := os.Getenv(binaryEnv); path != "" {
-		return path
+		return path, nil
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			break
 		}
 		if dir == filepath.Dir(dir) {
-			t.Fatalf("no go.mod above the test's directory; set %s to the versitygw program", binaryEnv)
+			return "", fmt.Errorf("no go.mod above the working directory; set %s to the versitygw program", binaryEnv)
 		}
 	}
 	path := filepath.Join(dir, ".cache", "bin", "versitygw")
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("this test needs versitygw, an S3 server: run `make tools`, or set %s to its program (%v)", binaryEnv, err)
+		return "", fmt.Errorf("this needs versitygw, an S3 server: run `make tools`, or set %s to its program (%w)", binaryEnv, err)
 	}
-	return path
+	return path, nil
 }
 
-func freeAddress(t testing.TB) string {
-	t.Helper()
+func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return l.Addr().String(), nil
 }
 
 // waitHealthy waits until the server answers; any answer will do.
