@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"pipeline/ledger":  {"pipeline", "codecs"},
 	"pipeline/shard":   {"pipeline", "codecs", "codecs/patch"},
 	"pipeline/mill":    {"pipeline", "codecs"},
+	"pipeline/audit":   {},
 	"pipeline/stream":  {"pipeline", "codecs", "codecs/packing", "pipeline/ledger", "pipeline/shard", "pipeline/mill", "pipeline/store"},
 
 	// Helpers of tests.
@@ -39,12 +40,13 @@ var arrows = map[string][]string{
 	"pipeline/store/s3test":    {"pipeline", "pipeline/s3", "pipeline/store"},
 	"pipeline/store/storetest": {"pipeline/store"},
 
-	"services/broker":   {"pipeline/queue"},
-	"services/backfill": {"pipeline", "codecs", "pipeline/source"},
-	"services/inspect":  {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
-	"services/catalog":  {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/keeper":   {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/worker":   {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
+	"services/broker":     {"pipeline/queue"},
+	"services/backfill":   {"pipeline", "codecs", "pipeline/source"},
+	"services/inspect":    {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
+	"services/catalog":    {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/keeper":     {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/deadletter": {"pipeline/ledger", "pipeline/message", "pipeline/queue"},
+	"services/worker":     {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
 }
 
 // free may import everything: the composition, and main.
