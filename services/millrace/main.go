@@ -56,6 +56,7 @@ type cli struct {
 	Publish  publishCmd  `cmd:"" help:"Write a snapshot and the loaders' indexes."`
 	Explain  explainCmd  `cmd:"" help:"Say what became of a message, or where a sample is and came from."`
 	GC       gcCmd       `cmd:"" name:"gc" help:"Delete what writers that died have left; no record names it."`
+	DLQ      dlqCmd      `cmd:"" name:"dlq" help:"List, show and replay refused jobs."`
 	Recipe   recipeCmd   `cmd:"" help:"Check, show and describe recipes."`
 	Diff     diffCmd     `cmd:"" name:"diff-recipe" help:"The same as recipe diff."`
 	Doctor   doctorCmd   `cmd:"" help:"Check broker, store, FFmpeg, disk and limits; say what to do."`

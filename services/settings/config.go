@@ -131,8 +131,8 @@ func (c Config) ScratchDir() (string, error) {
 	return dir, nil
 }
 
-// messageOptions is the ingest section as package message wants it.
-func (c Config) messageOptions() message.Options {
+// MessageOptions is the ingest section as package message wants it.
+func (c Config) MessageOptions() message.Options {
 	o := message.Options{Dataset: c.Ingest.Dataset}
 	for _, b := range c.Ingest.Buckets {
 		o.Buckets = append(o.Buckets, message.BucketRule(b))

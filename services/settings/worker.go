@@ -68,7 +68,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, er
 	}
 	w.closed = append(w.closed, func() { client.Close() })
 	w.Worker = worker.New(worker.Parts{
-		Topic: worker.Kafka(client), Message: c.messageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
+		Topic: worker.Kafka(client), Message: c.MessageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
 		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(), Keep: keepIn(s),
 	})
 	if c.Metrics.Listen != "" {
