@@ -155,11 +155,11 @@ func loadEdit(ctx context.Context, s Store, r EditRef) (*Edit, error) {
 
 // Removed is the set of shards that a snapshot's edits have removed. It keeps a digest of
 // 128 bits of each key: some 40 bytes a shard.
-type Removed struct{ keys map[idHash]struct{} }
+type Removed struct{ keys table }
 
 // LoadRemoved reads the edits of a snapshot, one at a time. A nil snapshot has none.
 func LoadRemoved(ctx context.Context, s Store, snap *Snapshot) (*Removed, error) {
-	r := &Removed{keys: map[idHash]struct{}{}}
+	r := &Removed{}
 	if snap == nil {
 		return r, nil
 	}
@@ -168,7 +168,7 @@ func LoadRemoved(ctx context.Context, s Store, snap *Snapshot) (*Removed, error)
 			return nil, err
 		}
 		for _, key := range e.Removes {
-			r.keys[hashID("", key)] = struct{}{}
+			r.add(key)
 		}
 	}
 	return r, nil
@@ -176,12 +176,14 @@ func LoadRemoved(ctx context.Context, s Store, snap *Snapshot) (*Removed, error)
 
 // Has says whether a shard was removed.
 func (r *Removed) Has(key string) bool {
-	if len(r.keys) == 0 {
+	if r.keys.len() == 0 {
 		return false
 	}
-	_, there := r.keys[hashID("", key)]
+	_, there := r.keys.get(hashID("", key))
 	return there
 }
 
+func (r *Removed) add(key string) { r.keys.put(hashID("", key), 0) }
+
 // Len is how many shards were removed.
-func (r *Removed) Len() int { return len(r.keys) }
+func (r *Removed) Len() int { return r.keys.len() }

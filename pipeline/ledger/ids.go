@@ -1,58 +1,121 @@
 package ledger
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
-	"time"
+	"strconv"
 )
 
-// IDs remembers the ids of jobs that are committed, so that a repeat is known as one.
-// It keeps 128 bits of an id's SHA-256 and the offset: about 60 bytes each. Not for
+// IDs remembers the ids of jobs that are committed, so that a repeat is known as one. It
+// keeps 128 bits of an id's SHA-256 and the offset: 30 to 38 bytes an id, whatever their
+// lengths, and so at most 43 for each id of the limit, since up to an eighth more are
+// kept. (Of 10 million ids two share 128 bits with a chance of 1 in 10^25.) Not for
 // several goroutines.
 type IDs struct {
-	limit    int // 0 for none
-	old, new map[idHash]int64
+	limit int // 0 for none
+	ages  []*table
 }
+
+// ages is how many tables the limit is spread over. What falls out of the window is
+// dropped a table at a time.
+const ages = 8
 
 type idHash [2]uint64
 
-// NewIDs makes an empty set that remembers at least the last limit ids, and at most
-// twice as many; 0 means all.
+// NewIDs makes an empty set that remembers at least the last limit ids, and at most an
+// eighth more; 0 means all.
 func NewIDs(limit int) *IDs {
-	return &IDs{limit: limit, new: map[idHash]int64{}}
+	return &IDs{limit: limit, ages: []*table{{}}}
 }
 
+// hashID digests a dataset and an id. Their lengths keep them apart.
 func hashID(dataset, id string) idHash {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(dataset), dataset, id))
+	var buf [192]byte
+	b := append(strconv.AppendInt(buf[:0], int64(len(dataset)), 10), ':')
+	b = append(append(b, dataset...), id...)
+	sum := sha256.Sum256(b)
 	return idHash{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
 }
 
-// Add notes that the job of an id, in a dataset, ended at an offset, as samples or in quarantine.
+// each is how many ids one table takes.
+func (s *IDs) each() int { return (s.limit + ages - 1) / ages }
+
+func (s *IDs) full(t *table) bool { return s.limit > 0 && t.len() >= s.each() }
+
+// Add notes that the job of an id, in a dataset, ended at an offset, as samples or in
+// quarantine.
 func (s *IDs) Add(dataset, id string, offset int64, status Status) {
-	if s.limit > 0 && len(s.new) >= s.limit {
-		s.old, s.new = s.new, map[idHash]int64{}
+	if s.full(s.ages[0]) {
+		kept := 0
+		for i, t := range s.ages {
+			if kept >= s.limit {
+				s.ages = s.ages[:i]
+				break
+			}
+			kept += t.len()
+		}
+		s.ages = append([]*table{{}}, s.ages...)
 	}
-	s.new[hashID(dataset, id)] = mark(offset, status)
+	s.ages[0].put(hashID(dataset, id), mark(offset, status))
+}
+
+// addOlder notes the jobs of a record that comes before all that is known: an id that
+// ended twice keeps its later end.
+func (s *IDs) addOlder(outcomes []Outcome) {
+	for i := len(outcomes) - 1; i >= 0; i-- {
+		o := outcomes[i]
+		if o.ID == "" || o.Status != OK && o.Status != Quarantined {
+			continue
+		}
+		h := hashID(o.Dataset, o.ID)
+		if _, known := s.find(h); known {
+			continue
+		}
+		if s.full(s.ages[len(s.ages)-1]) {
+			s.ages = append(s.ages, &table{})
+		}
+		s.ages[len(s.ages)-1].put(h, mark(o.Offset, o.Status))
+	}
+}
+
+func (s *IDs) find(h idHash) (int64, bool) {
+	for _, t := range s.ages {
+		if m, found := t.get(h); found {
+			return m, true
+		}
+	}
+	return 0, false
 }
 
 // Find gives the offset at which a job of that id ended, and how.
 func (s *IDs) Find(dataset, id string) (offset int64, status Status, found bool) {
-	h := hashID(dataset, id)
-	m, found := s.new[h]
+	m, found := s.find(hashID(dataset, id))
 	if !found {
-		m, found = s.old[h]
+		return 0, "", false
 	}
-	status = OK
 	if m&1 != 0 {
-		status = Quarantined
+		return m >> 1, Quarantined, true
 	}
-	return m >> 1, status, found
+	return m >> 1, OK, true
 }
 
-// Len is how many ids are remembered.
-func (s *IDs) Len() int { return len(s.new) + len(s.old) }
+// Len is how many ids are remembered; one that ended again counts again.
+func (s *IDs) Len() int {
+	n := 0
+	for _, t := range s.ages {
+		n += t.len()
+	}
+	return n
+}
+
+// Bytes is the memory that they take.
+func (s *IDs) Bytes() int64 {
+	n := int64(0)
+	for _, t := range s.ages {
+		n += t.bytes()
+	}
+	return n
+}
 
 // mark is an offset and whether the job was quarantined.
 func mark(offset int64, status Status) int64 {
@@ -61,68 +124,4 @@ func mark(offset int64, status Status) int64 {
 		m |= 1
 	}
 	return m
-}
-
-// LoadIDs reads the ids of a stream's jobs that ended as samples or in quarantine,
-// from the record at pos (see Chain.Position) backwards, until there are limit of them
-// (0 means all) or a record is older than since (zero means none is).
-func LoadIDs(ctx context.Context, s Store, stream Stream, pos Position, limit int, since time.Time) (*IDs, error) {
-	ids := NewIDs(limit)
-	if pos.SHA256 == "" {
-		return ids, nil
-	}
-	ids.old = map[idHash]int64{}
-	back := newAhead(ctx, readAhead, pos.Seq, func(ctx context.Context, seq int64) (*loaded, error) {
-		return loadOutcomes(ctx, s, stream, seq)
-	})
-	back.step = -1
-	defer back.stop()
-	want := pos.SHA256
-	for seq := pos.Seq; seq >= 0; seq-- {
-		l, err := back.next()
-		if err != nil {
-			return nil, fmt.Errorf("load the ids of stream %s: %w", stream, err)
-		}
-		if got := digest(l.data); got != want {
-			return nil, fmt.Errorf("load the ids of stream %s: %w", stream, broken(stream, seq, "it has SHA-256 %s; the record after it says %s", got, want))
-		}
-		want = l.Previous
-		if !since.IsZero() && l.Kind == Data && l.Time.Before(since) || limit > 0 && len(ids.old) >= limit {
-			break
-		}
-		ids.addOlder(l.outcomes)
-	}
-	return ids, nil
-}
-
-type loaded struct {
-	*link
-	outcomes []Outcome
-}
-
-func loadOutcomes(ctx context.Context, s Store, stream Stream, seq int64) (*loaded, error) {
-	if seq < 0 {
-		return nil, nil // read ahead of the chain's beginning; nobody asks for it
-	}
-	l, err := loadLink(ctx, s, stream, seq)
-	if err != nil {
-		return nil, err
-	}
-	outcomes, err := Outcomes(ctx, s, l.Record)
-	return &loaded{l, outcomes}, err
-}
-
-// addOlder adds what ended before all that is known: an id that ended twice keeps its
-// later end.
-func (s *IDs) addOlder(outcomes []Outcome) {
-	for i := len(outcomes) - 1; i >= 0; i-- {
-		o := outcomes[i]
-		if o.ID == "" || o.Status != OK && o.Status != Quarantined {
-			continue
-		}
-		h := hashID(o.Dataset, o.ID)
-		if _, known := s.old[h]; !known {
-			s.old[h] = mark(o.Offset, o.Status)
-		}
-	}
 }

@@ -104,7 +104,7 @@ func conflicts(ctx context.Context, s Store, last *Snapshot, edits []Edit) error
 			if removed.Has(key) {
 				return fmt.Errorf("the shard %s: %w", key, ErrEditConflict)
 			}
-			removed.keys[hashID("", key)] = struct{}{}
+			removed.add(key)
 		}
 	}
 	return nil

@@ -14,8 +14,9 @@ type Item struct {
 	Bytes    int // of the record
 }
 
-// readAhead is how many records are fetched at a time.
-const readAhead = 16
+// readAhead is how many records are fetched at a time: at 20 ms a request, a million in
+// ten minutes.
+const readAhead = 32
 
 // Read gives a stream's records from sequence number from on to the end of its chain,
 // each checked against the one before. An error is the last pair. A stream without

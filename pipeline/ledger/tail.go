@@ -42,9 +42,13 @@ func hintedSeq(ctx context.Context, s Store, stream Stream) int64 {
 	return p.Seq
 }
 
+// gallop is how much longer each step is than the one before.
+const gallop = 32
+
 // lastNumber finds the highest n for which key(n) exists, or -1, given that those of
-// 0 to n all exist. From a good hint it gallops in small steps; else from 0 in large
-// ones, which finds one in a million in 25 requests.
+// 0 to n all exist. It gallops from the hint, or from 0, in steps that grow fast, and then
+// bisects: one in a million is found in 26 requests, in 27 from a hint however stale, and
+// in 2 from a good one.
 func lastNumber(ctx context.Context, s Store, key func(int64) string, hint int64) (int64, error) {
 	has := func(n int64) (bool, error) {
 		_, _, _, err := s.Head(ctx, key(n))
@@ -53,14 +57,14 @@ func lastNumber(ctx context.Context, s Store, key func(int64) string, hint int64
 		}
 		return err == nil, err
 	}
-	low, step, factor := int64(-1), int64(1), int64(32)
+	low, step := int64(-1), int64(1)
 	if hint >= 0 {
 		ok, err := has(hint)
 		if err != nil {
 			return 0, err
 		}
 		if ok {
-			low, factor = hint, 2
+			low = hint
 		}
 	}
 	high := low + step
@@ -72,7 +76,7 @@ func lastNumber(ctx context.Context, s Store, key func(int64) string, hint int64
 		if !ok {
 			break
 		}
-		low, step = high, step*factor
+		low, step = high, step*gallop
 		if high+step < high {
 			return 0, errors.New("the store says that every object exists")
 		}

@@ -68,6 +68,7 @@ func TestOpenFindsTail(t *testing.T) {
 	hints := map[string]func(n int64) string{
 		"none":         func(int64) string { return "" },
 		"right":        func(n int64) string { return fmt.Sprintf(`{"seq":%d}`, n-1) },
+		"stale":        func(int64) string { return `{"seq":2}` },
 		"a little old": func(n int64) string { return fmt.Sprintf(`{"seq":%d}`, max(0, n-20)) },
 		"too high":     func(n int64) string { return fmt.Sprintf(`{"seq":%d}`, n+1000) },
 		"huge":         func(int64) string { return `{"seq":9223372036854775807}` },
