@@ -63,6 +63,7 @@ func (c *Chain) leave(doubt bool, r *Record, err error) error {
 	if !doubt {
 		return err
 	}
+	c.pending = r
 	return c.fail(fmt.Errorf("record %d: %w: %w", r.Seq, ErrUnsettled, err))
 }
 
@@ -124,6 +125,8 @@ func follows(tail *Record, pos Position, stream Stream, seq int64, r *Record) er
 		return nil // that it is genesis follows from its number
 	case r.Previous != pos.SHA256:
 		return fmt.Errorf("it follows a record of SHA-256 %s, but the one before has %s", r.Previous, pos.SHA256)
+	case r.Origin != "" && tail.Origin != "" && r.Origin != tail.Origin:
+		return fmt.Errorf("it is of the origin %s, but the one before is of %s", r.Origin, tail.Origin)
 	case r.From != tail.To:
 		return fmt.Errorf("it accounts for offsets from %d on, but the one before ends at %d", r.From, tail.To)
 	case r.Kind == Fence && r.Epoch != tail.Epoch+1:

@@ -17,6 +17,8 @@ type Options struct {
 	// Wait and MaxWait are the first and the longest pause between attempts to settle
 	// an unknown outcome: 100 ms and 5 s.
 	Wait, MaxWait time.Duration
+	// Origin and Start are for records; see there.
+	Origin, Start string
 	// Report, if set, hears of troubles that the chain deals with by itself.
 	Report func(what string, err error)
 	// Now is the clock of records' times; nil is the machine's.
@@ -64,6 +66,8 @@ type Chain struct {
 	pos   Position // of the tail
 	epoch int64    // ours; 0 before Fence
 	err   error    // sticky: why this chain takes no more records
+	// pending is what may have landed, or may yet, after ErrUnsettled.
+	pending *Record
 }
 
 // Open finds the end of a stream's chain and checks its last link. It writes nothing.
@@ -114,18 +118,12 @@ func (c *Chain) Begin(ctx context.Context, offset int64) error {
 		return fmt.Errorf("begin the stream %s: the offset is %d", c.stream, offset)
 	}
 	r := c.build(Genesis, 0, offset, offset)
+	r.Start = c.opts.Start
 	theirs, err := c.append(ctx, r)
 	if err != nil {
 		return fmt.Errorf("begin the stream %s: %w", c.stream, err)
 	}
-	if theirs == nil {
-		return nil
-	}
-	if theirs.Kind != Genesis {
-		return c.fail(broken(c.stream, 0, "it is %s, not genesis", theirs.Kind))
-	}
-	c.advance(theirs)
-	return nil
+	return c.met(r, theirs)
 }
 
 // Fence takes the stream: it appends a fence of the next epoch. Data records of the
@@ -139,23 +137,21 @@ func (c *Chain) Fence(ctx context.Context) error {
 		return fmt.Errorf("fence the stream %s: it has not begun", c.stream)
 	case c.epoch != 0:
 		return fmt.Errorf("fence the stream %s: this chain has its fence already", c.stream)
+	case c.opts.Origin != "" && c.tail.Origin != "" && c.opts.Origin != c.tail.Origin:
+		return fmt.Errorf("fence the stream %s: its offsets are of the origin %s, not of %s", c.stream, c.tail.Origin, c.opts.Origin)
 	}
-	for {
+	for c.epoch == 0 {
 		r := c.build(Fence, c.tail.Epoch+1, c.pos.Next, c.pos.Next)
 		theirs, err := c.append(ctx, r)
 		if err != nil {
 			return fmt.Errorf("fence the stream %s: %w", c.stream, err)
 		}
-		if theirs == nil {
-			c.epoch = r.Epoch
-			c.hint(ctx)
-			return nil
+		if err := c.met(r, theirs); err != nil {
+			return err
 		}
-		if theirs.Kind == Fence {
-			return c.fail(&FencedError{Stream: c.stream, Seq: theirs.Seq, By: theirs.Record})
-		}
-		c.advance(theirs)
 	}
+	c.hint(ctx)
+	return nil
 }
 
 // Entry is what a data record accounts for: the offsets from Chain.Next to To. See
@@ -172,11 +168,11 @@ type Entry struct {
 // It returns when the record is durable, or with:
 //
 //	ErrFenced     the stream is another writer's; what the entry names is void
-//	ErrUnsettled  the context ended before the outcome was known
+//	ErrUnsettled  the context ended, or the store refused, before the outcome was known
 //	ErrBroken     the log holds what no writer makes
 //
-// after each of which the chain takes no more records, or with an error that says
-// that nothing landed: then the chain is as before.
+// after each of which the chain takes no more records (but see Resume), or with an error
+// that says that nothing landed: then the chain is as before.
 func (c *Chain) Commit(ctx context.Context, e Entry) error {
 	switch {
 	case c.err != nil:
@@ -196,8 +192,8 @@ func (c *Chain) Commit(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("commit to the stream %s: %w", c.stream, err)
 	}
-	if theirs != nil {
-		return c.fail(&FencedError{Stream: c.stream, Seq: theirs.Seq, By: theirs.Record})
+	if err := c.met(r, theirs); err != nil {
+		return err
 	}
 	c.hint(ctx)
 	return nil
@@ -233,9 +229,12 @@ func (c *Chain) build(kind Kind, epoch, from, to int64) *Record {
 	r := &Record{
 		Version: Version, Kind: kind, Stream: c.stream.Path(), Epoch: epoch,
 		Writer: c.opts.Writer, Token: c.opts.ID(), From: from, To: to,
-		Time: c.opts.Now().UTC().Truncate(time.Millisecond),
+		Time: c.opts.Now().UTC().Truncate(time.Millisecond), Origin: c.opts.Origin,
 	}
 	if c.tail != nil {
+		if r.Origin == "" {
+			r.Origin = c.tail.Origin
+		}
 		r.Seq, r.Previous = c.pos.Seq+1, c.pos.SHA256
 	}
 	return r

@@ -37,7 +37,13 @@ type Record struct {
 	// Table holds the outcomes when they do not fit here; see Outcomes, the function.
 	Table *Table            `json:"table,omitempty"`
 	Tools map[string]string `json:"tools,omitempty"` // versions, by name
-	Time  time.Time         `json:"time"`            // when it was built; informational
+	// Origin tells the source from a later one of the same name, whose offsets mean other
+	// messages (Kafka's topic id); "" where the writer did not know it. The records of a
+	// chain that have one have the same.
+	Origin string `json:"origin,omitempty"`
+	// Start says by which policy the first offset was found; in genesis only.
+	Start string    `json:"start,omitempty"`
+	Time  time.Time `json:"time"` // when it was built; informational
 }
 
 // Skip is a range of offsets [From, To) that holds no messages.
