@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"pipeline/queue":   {"pipeline", "codecs"},
 	"pipeline/store":   {"pipeline", "pipeline/s3", "codecs"},
 	"pipeline/ledger":  {"pipeline", "codecs"},
+	"pipeline/claim":   {"pipeline/queue", "pipeline/store"},
 	"pipeline/shard":   {"pipeline", "codecs", "codecs/patch"},
 	"pipeline/mill":    {"pipeline", "codecs"},
 	"pipeline/audit":   {},
