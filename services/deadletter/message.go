@@ -72,8 +72,8 @@ const (
 	outcomeContent = "application/json"
 )
 
-// message is what the dead-letter topic is told of a letter. original may be nil.
-func message(l *Letter, original *queue.Record, why string) (queue.Message, error) {
+// told is what the dead-letter topic is told of a letter. original may be nil.
+func told(l *Letter, original *queue.Record, why string) (queue.Message, error) {
 	m := queue.Message{Key: []byte(l.Key())}
 	kind := why
 	if original != nil {

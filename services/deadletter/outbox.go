@@ -118,13 +118,13 @@ func (b *Outbox) publish(ctx context.Context, l *Letter) error {
 			return err
 		}
 	}
-	m, err := message(l, original, valueOutcome)
+	m, err := told(l, original, valueOutcome)
 	if err != nil {
 		return err
 	}
 	err = b.Publish(ctx, m)
 	if errors.Is(err, kafka.MessageSizeTooLarge) && original != nil {
-		if m, err = message(l, nil, valueTooLarge); err == nil {
+		if m, err = told(l, nil, valueTooLarge); err == nil {
 			err = b.Publish(ctx, m)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"iter"
 	"strings"
 
-	job "github.com/millrace/millrace/pipeline/message"
+	"github.com/millrace/millrace/pipeline/message"
 	"github.com/millrace/millrace/pipeline/queue"
 )
 
@@ -17,7 +17,7 @@ type Replayer struct {
 	Original Original
 	Publish  func(ctx context.Context, msgs ...queue.Message) error
 	// Options are those that the workers read messages with.
-	Options job.Options
+	Options message.Options
 	// Topic and Cluster are of the ingest topic: streams of others are not replayed.
 	Cluster, Topic string
 	DryRun         bool
@@ -96,11 +96,11 @@ func (r *Replayer) other(l *Letter, original *queue.Record) string {
 	if l.ID == "" {
 		return "" // it was no job; nothing tells it
 	}
-	m := job.Record{Key: original.Key, Value: original.Value}
+	m := message.Record{Key: original.Key, Value: original.Value}
 	for _, h := range original.Headers {
-		m.Headers = append(m.Headers, job.Header(h))
+		m.Headers = append(m.Headers, message.Header(h))
 	}
-	parts, _ := job.Parse(m, r.Options)
+	parts, _ := message.Parse(m, r.Options)
 	for _, p := range parts {
 		if p.Job.ID == l.ID {
 			return ""
@@ -117,11 +117,11 @@ func again(l *Letter, original *queue.Record) queue.Message {
 		m.Key = []byte(l.ID)
 	}
 	for _, h := range original.Headers {
-		if !strings.EqualFold(h.Key, job.HeaderReplayOf) {
+		if !strings.EqualFold(h.Key, message.HeaderReplayOf) {
 			m.Headers = append(m.Headers, h)
 		}
 	}
 	of := fmt.Sprintf("%s/%d", l.Stream, l.Offset)
-	m.Headers = append(m.Headers, queue.Header{Key: job.HeaderReplayOf, Value: []byte(of)})
+	m.Headers = append(m.Headers, queue.Header{Key: message.HeaderReplayOf, Value: []byte(of)})
 	return m
 }
