@@ -26,6 +26,8 @@ type Policy struct {
 	Attempts int           // in all; 8
 	Base     time.Duration // the wait after the first failure, doubled each time; 100 ms
 	Max      time.Duration // the longest wait; 10 s
+	// Jitter gives some duration from 0 to most; nil takes it by chance.
+	Jitter func(most time.Duration) time.Duration
 	// Report, if set, hears of each failure that is followed by another attempt after
 	// wait. It may be called from several goroutines.
 	Report func(op, key string, err error, wait time.Duration)
@@ -44,6 +46,9 @@ func NewRetry(s Store, p Policy) *Retry {
 	}
 	if p.Report == nil {
 		p.Report = func(string, string, error, time.Duration) {}
+	}
+	if p.Jitter == nil {
+		p.Jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
 	}
 	return &Retry{Store: s, policy: p}
 }
@@ -130,7 +135,7 @@ func (p Policy) wait(ctx context.Context, n int, report func(time.Duration)) err
 	if shift := n - 1; shift < 30 && p.Base<<shift < p.Max {
 		d = p.Base << shift
 	}
-	d = d/2 + rand.N(d/2+1)
+	d = d/2 + p.Jitter(d/2)
 	report(d)
 	t := time.NewTimer(d)
 	defer t.Stop()
