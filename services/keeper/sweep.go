@@ -23,6 +23,13 @@ type SweepOptions struct {
 	Now func() time.Time
 }
 
+func (o *SweepOptions) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
+}
+
 // Verdict is what a sweep did to an object that no record names.
 type Verdict string
 
@@ -73,9 +80,6 @@ const deleters = 8
 //
 // What is returned with an error is what was done before it.
 func Sweep(ctx context.Context, s store.Store, o SweepOptions) (*Swept, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	swept := &Swept{DryRun: o.DryRun, Orphans: []Orphan{}}
 	for stream, err := range ledger.Streams(ctx, store.Plain{Store: s}) {
 		if err != nil {
@@ -140,7 +144,7 @@ func orphansOf(ctx context.Context, s store.Store, stream ledger.Stream) ([]Orph
 // shard's index is written a little before the shard.
 func judge(orphans []Orphan, o SweepOptions) {
 	young := map[string]bool{}
-	limit := o.Now().Add(-o.MinAge)
+	limit := o.now().Add(-o.MinAge)
 	for i := range orphans {
 		if orphans[i].Modified.After(limit) {
 			young[orphans[i].Key] = true
