@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +175,8 @@ func (c backfillCmd) work(a *app, cfg settings.Config, r *pipeline.Recipe) error
 	window.Steady = r.Packs()
 	err = stream.New(window, stream.Parts{
 		Recipes: func(string) *pipeline.Recipe { return r }, Fetch: b.Fetch, Mills: b.Mills,
-		Chain: chain, Store: b.Store, Known: known, Tools: cfg.Tools(), Ahead: b.Ahead, Observe: tally, Keep: b.Keep,
+		Chain: chain, Store: b.Store, Known: known, Tools: cfg.Tools(), Ahead: b.Ahead, Keep: b.Keep,
+		Observe: stream.NewAlarm(tally, cfg.Alarm, a.raise),
 	}).Run(a.ctx, f)
 	if !c.Quiet {
 		p.end()
@@ -185,7 +187,7 @@ func (c backfillCmd) work(a *app, cfg settings.Config, r *pipeline.Recipe) error
 		}
 		return err
 	}
-	return c.report(a, tally.Counts(), atomic.LoadInt64(&done), time.Since(start), f.stopped)
+	return cmp.Or(a.alarmed(), c.report(a, tally.Counts(), atomic.LoadInt64(&done), time.Since(start), f.stopped))
 }
 
 func (c backfillCmd) report(a *app, n stream.Counts, before int64, took time.Duration, stopped bool) error {

@@ -178,7 +178,9 @@ func (c dlqShowCmd) show(a *app, l *deadletter.Letter) error {
 	if a.json {
 		return a.printJSON(jsonOf(l))
 	}
-	line := func(name, format string, args ...any) { fmt.Fprintf(a.out, "  %-9s %s\n", name, fmt.Sprintf(format, args...)) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(a.out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
 	fmt.Fprintf(a.out, "%s: %s\n", l.Place(), l.Status)
 	line("job", "%q of dataset %q", l.ID, l.Dataset)
 	line("code", "%s, in %s: %s", l.Code, l.Stage, l.Detail)

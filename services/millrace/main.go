@@ -10,12 +10,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/willabides/kongplete"
 
+	"github.com/millrace/millrace/pipeline/stream"
 	"github.com/millrace/millrace/services/settings"
 )
 
@@ -70,12 +72,29 @@ type cli struct {
 type app struct {
 	ctx    context.Context // ends at the first signal, or, once drains is set, at the second
 	stop   <-chan struct{} // closed at the first: take nothing new, finish, commit
+	halt   func()          // closes stop, as the first signal does
 	drains atomic.Bool     // set by a command that looks at stop
+	alarm  atomic.Pointer[stream.AlarmError]
 	out    io.Writer
 	errOut io.Writer
 	json   bool
 	log    *slog.Logger
 	config string
+}
+
+// raise ends a command that drains, since too many jobs are refused.
+func (a *app) raise(e *stream.AlarmError) {
+	a.alarm.Store(e)
+	a.log.Error("draining: too many jobs are refused", "error", e)
+	a.halt()
+}
+
+// alarmed is the alarm's error, if there was one.
+func (a *app) alarmed() error {
+	if e := a.alarm.Load(); e != nil {
+		return e
+	}
+	return nil
 }
 
 // settings loads the configuration; flags are applied by the command after it.
@@ -117,12 +136,13 @@ func newApp(c *cli, out, errOut io.Writer) (*app, func()) {
 	stop, quit := make(chan struct{}), make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	a := &app{ctx: ctx, stop: stop, out: out, errOut: errOut, json: c.JSON, config: c.Config,
+	halt := sync.OnceFunc(func() { close(stop) })
+	a := &app{ctx: ctx, stop: stop, halt: halt, out: out, errOut: errOut, json: c.JSON, config: c.Config,
 		log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))}
 	go func() {
 		select {
 		case <-signals:
-			close(stop)
+			halt()
 			if !a.drains.Load() {
 				cancel()
 			}

@@ -39,7 +39,7 @@ func (c workerCmd) Run(a *app) error {
 
 // runWorker builds a worker and runs it until the first signal has drained it.
 func runWorker(a *app, cfg settings.Config) error {
-	built, err := cfg.OpenWorker(a.ctx, a.log)
+	built, err := cfg.OpenWorker(a.ctx, a.log, a.raise)
 	if err != nil {
 		return err
 	}
@@ -51,5 +51,5 @@ func runWorker(a *app, cfg settings.Config) error {
 	if a.ctx.Err() != nil {
 		return errInterrupted
 	}
-	return nil
+	return a.alarmed()
 }

@@ -32,6 +32,9 @@ type Config struct {
 	// the system's temporary folder.
 	Scratch string  `yaml:"scratch"`
 	Metrics Metrics `yaml:"metrics"`
+	// Alarm stops a worker or a backfill when too many jobs are refused.
+	Alarm       stream.AlarmConfig `yaml:"alarm"`
+	DeadLetters DeadLetters        `yaml:"dead_letters"`
 
 	// Version of the program, for samples and records. Set by the program.
 	Version string `yaml:"-"`
@@ -75,13 +78,21 @@ type Metrics struct {
 	Listen string `yaml:"listen"`
 }
 
+// DeadLetters says which topic is told of refused jobs.
+type DeadLetters struct {
+	// Topic is made where there is none; empty means that no topic is told. The ledger
+	// has them all the same.
+	Topic string `yaml:"topic"`
+}
+
 // Default is a configuration that needs a store and, for the stream, brokers and a topic.
 func Default() Config {
 	q := queue.Default()
 	q.Topic, q.Group = "millrace.ingest", "millrace"
 	return Config{
 		Queue: q, Source: source.DefaultConfig(), Window: stream.DefaultConfig(),
-		Mill: Mill{Config: mill.DefaultConfig(runtime.NumCPU()), Isolation: "process"},
+		Mill:  Mill{Config: mill.DefaultConfig(runtime.NumCPU()), Isolation: "process"},
+		Alarm: stream.DefaultAlarm(),
 	}
 }
 
@@ -110,6 +121,12 @@ func (c Config) Validate(needsQueue bool) error {
 	}
 	if err := c.Window.Validate(); err != nil {
 		return err
+	}
+	if err := c.Alarm.Validate(); err != nil {
+		return err
+	}
+	if needsQueue && c.DeadLetters.Topic == c.Queue.Topic {
+		return fmt.Errorf("dead_letters.topic is %s, the ingest topic itself: name another", c.DeadLetters.Topic)
 	}
 	for i, b := range c.Ingest.Buckets {
 		if b.Bucket == "" || b.Dataset == "" {

@@ -31,8 +31,8 @@ func (c Config) Tools() map[string]string {
 }
 
 // OpenWorker builds a worker, in order: store, mills, fetcher, recipes, the worker itself,
-// and what watches it.
-func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, err error) {
+// and what watches it. raise is called once if too many jobs are refused.
+func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*stream.AlarmError)) (w *Worker, err error) {
 	w = &Worker{Tally: &stream.Tally{}}
 	defer func() {
 		if err != nil {
@@ -69,7 +69,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger) (w *Worker, er
 	w.closed = append(w.closed, func() { client.Close() })
 	w.Worker = worker.New(worker.Parts{
 		Topic: worker.Kafka(client), Message: c.MessageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
-		Recipes: recipes, Count: c.Mill.Count, Observe: w.Tally, Log: log, Tools: c.Tools(), Keep: keepIn(s),
+		Recipes: recipes, Count: c.Mill.Count, Observe: stream.NewAlarm(w.Tally, c.Alarm, raise), Log: log, Tools: c.Tools(), Keep: keepIn(s),
 	})
 	if c.Metrics.Listen != "" {
 		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, log)
