@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"time"
 
@@ -145,14 +146,46 @@ func (c *Client) StartOffset(ctx context.Context, partition int) (int64, error) 
 	switch c.cfg.Start.Policy {
 	case StartEarliest:
 		return c.listOffset(ctx, partition, kafka.FirstOffset, kafka.ReadUncommitted)
+	case StartGroup:
+		n, err := c.committed(ctx, partition)
+		if n >= 0 || err != nil {
+			return n, err
+		}
+		return c.listOffset(ctx, partition, kafka.FirstOffset, kafka.ReadUncommitted)
 	case StartTimestamp:
-		n, err := c.listOffset(ctx, partition, c.cfg.Start.Time.UnixMilli(), kafka.ReadCommitted)
+		at, err := c.cfg.Start.at(time.Now())
+		if err != nil {
+			return 0, err
+		}
+		n, err := c.listOffset(ctx, partition, at.UnixMilli(), kafka.ReadCommitted)
 		if n >= 0 || err != nil {
 			return n, err
 		}
 		// Nothing is that young yet: what comes next is.
 	}
 	return c.listOffset(ctx, partition, kafka.LastOffset, kafka.ReadCommitted)
+}
+
+// committed is the offset that the group has committed, or -1.
+func (c *Client) committed(ctx context.Context, partition int) (n int64, err error) {
+	n = -1
+	err = retry(ctx, func() error {
+		r, err := c.ask.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: c.cfg.Group, Topics: map[string][]int{c.cfg.Topic: {partition}}})
+		if err == nil {
+			err = r.Error
+		}
+		if err == nil && len(r.Topics[c.cfg.Topic]) == 1 {
+			n, err = r.Topics[c.cfg.Topic][0].CommittedOffset, r.Topics[c.cfg.Topic][0].Error
+		}
+		if errors.Is(err, kafka.GroupIdNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("asking what group %s has committed of %s/%d: %w", c.cfg.Group, c.cfg.Topic, partition, err)
+	}
+	return n, nil
 }
 
 // listOffset returns -1 where no record is as young as the timestamp at. It waits

@@ -14,6 +14,7 @@ type StartPolicy string
 const (
 	StartEarliest  StartPolicy = "earliest"  // the oldest record that the broker still has
 	StartLatest    StartPolicy = "latest"    // what is produced from now on
+	StartGroup     StartPolicy = "group"     // what the group has committed; else as earliest
 	StartTimestamp StartPolicy = "timestamp" // the first record at or after Start.Time
 )
 
@@ -21,9 +22,33 @@ const (
 // once, when a stream's ledger is created ([Client.StartOffset]).
 type Start struct {
 	Policy StartPolicy `yaml:"policy" json:"policy"`
-	// Time is for the policy "timestamp" only.
-	Time time.Time `yaml:"time,omitempty" json:"time,omitzero"`
+	// Time is for the policy "timestamp" only: RFC 3339, or how far back, as in 24h.
+	Time string `yaml:"time,omitempty" json:"time,omitempty"`
 }
+
+// String is the policy with its parameter, as ledgers keep it.
+func (s Start) String() string { return strings.TrimSpace(string(s.Policy) + " " + s.Time) }
+
+// at is the time that Time means, now.
+func (s Start) at(now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s.Time); err == nil && d > 0 {
+		return now.Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, s.Time)
+	if err != nil {
+		return t, fmt.Errorf("queue.start.time %q is no time: say it as in 2026-01-31T00:00:00Z, or how far back, as in 24h", s.Time)
+	}
+	return t, nil
+}
+
+// Loss says what to do where retention has removed records before they were read.
+type Loss string
+
+// The policies for lost records.
+const (
+	LossHalt Loss = "halt" // the stream stops, and somebody decides
+	LossGap  Loss = "gap"  // the loss is written down, and the stream goes on behind it
+)
 
 // Config says how to reach a topic and how to take part in a consumer group.
 type Config struct {
@@ -54,6 +79,11 @@ type Config struct {
 	BatchBytes int64 `yaml:"batch_bytes" json:"batch_bytes"`
 
 	Start Start `yaml:"start" json:"start"`
+	// OnRetentionLoss is for streams that retention has overtaken.
+	OnRetentionLoss Loss `yaml:"on_retention_loss" json:"on_retention_loss"`
+
+	// Watch is how often members look for partitions that were added to the topic.
+	Watch time.Duration `yaml:"partition_watch_interval" json:"partition_watch_interval"`
 }
 
 // Default returns a Config that needs brokers, a topic and (to join) a group.
@@ -62,7 +92,8 @@ func Default() Config {
 		ClientID: "millrace",
 		Session:  15 * time.Second, Heartbeat: 3 * time.Second, Rebalance: 30 * time.Second,
 		FetchBytes: 8 << 20, FetchWait: 500 * time.Millisecond, BatchBytes: 64 << 20,
-		Start: Start{Policy: StartEarliest},
+		Start: Start{Policy: StartEarliest}, OnRetentionLoss: LossHalt,
+		Watch: 30 * time.Second,
 	}
 }
 
@@ -93,8 +124,11 @@ func (c Config) Validate() error {
 	case c.BatchBytes > maxBatchBytes:
 		return fmt.Errorf("queue.batch_bytes is %d: Kafka's own limit leaves %d at most", c.BatchBytes, int64(maxBatchBytes))
 	}
-	if err := c.Start.validate(); err != nil {
+	if err := c.Start.validate(c.Group); err != nil {
 		return err
+	}
+	if c.OnRetentionLoss != LossHalt && c.OnRetentionLoss != LossGap {
+		return fmt.Errorf("queue.on_retention_loss %q is not one of halt, gap", c.OnRetentionLoss)
 	}
 	if err := c.TLS.validate(); err != nil {
 		return err
@@ -110,24 +144,31 @@ func (c Config) validateTimes() error {
 		return fmt.Errorf("queue.session_timeout (%s) is below three times queue.heartbeat_interval (%s): one lost heartbeat would cost the partitions", c.Session, c.Heartbeat)
 	case c.Rebalance < 3*LetGo:
 		return fmt.Errorf("queue.rebalance_timeout is %s: it needs %s or more, as partitions take up to %s to let go", c.Rebalance, 3*LetGo, LetGo)
+	case c.Watch < 100*time.Millisecond:
+		return fmt.Errorf("queue.partition_watch_interval is %s: it needs 100ms or more", c.Watch)
 	case c.FetchWait < time.Millisecond || c.FetchWait > 30*time.Second:
 		return fmt.Errorf("queue.fetch_wait is %s: it needs 1ms to 30s", c.FetchWait)
 	}
 	return nil
 }
 
-func (s Start) validate() error {
+func (s Start) validate(group string) error {
 	switch s.Policy {
-	case StartEarliest, StartLatest:
-		if !s.Time.IsZero() {
+	case StartEarliest, StartLatest, StartGroup:
+		if s.Time != "" {
 			return fmt.Errorf("queue.start.time is set, but queue.start.policy is %q: set the policy to timestamp or drop the time", s.Policy)
 		}
-	case StartTimestamp:
-		if s.Time.IsZero() {
-			return fmt.Errorf("queue.start.policy timestamp needs queue.start.time, as in 2026-01-31T00:00:00Z")
+		if s.Policy == StartGroup && group == "" {
+			return fmt.Errorf("queue.start.policy group needs queue.group: whose offset is meant?")
 		}
+	case StartTimestamp:
+		if s.Time == "" {
+			return fmt.Errorf("queue.start.policy timestamp needs queue.start.time, as in 2026-01-31T00:00:00Z or 24h")
+		}
+		_, err := s.at(time.Now())
+		return err
 	default:
-		return fmt.Errorf("queue.start.policy %q is not one of earliest, latest, timestamp", s.Policy)
+		return fmt.Errorf("queue.start.policy %q is not one of earliest, latest, group, timestamp", s.Policy)
 	}
 	return nil
 }

@@ -36,7 +36,12 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.BatchBytes = 1 << 40 }, "queue.batch_bytes"},
 		{func(c *Config) { c.Start.Policy = "newest" }, `"newest"`},
 		{func(c *Config) { c.Start.Policy = StartTimestamp }, "queue.start.time"},
-		{func(c *Config) { c.Start.Time = time.Now() }, "queue.start.time"},
+		{func(c *Config) { c.Start.Time = "24h" }, "queue.start.time"},
+		{func(c *Config) { c.Start = Start{StartTimestamp, "-1h"} }, `"-1h"`},
+		{func(c *Config) { c.Start = Start{StartTimestamp, "yesterday"} }, `"yesterday"`},
+		{func(c *Config) { c.Group, c.Start.Policy = "", StartGroup }, "queue.group"},
+		{func(c *Config) { c.OnRetentionLoss = "shrug" }, "queue.on_retention_loss"},
+		{func(c *Config) { c.Watch = 0 }, "queue.partition_watch_interval"},
 		{func(c *Config) { c.TLS.CA = "ca.pem" }, "queue.tls.enabled"},
 		{func(c *Config) { c.TLS = TLS{Enabled: true, Cert: "c.pem"} }, "queue.tls.key_file"},
 		{func(c *Config) { c.SASL.Username = "u" }, "queue.sasl.mechanism"},
@@ -85,7 +90,7 @@ sasl: {mechanism: scram-sha-512, username: mill, password: "env:QUEUE_TEST_PASSW
 		t.Fatal(err)
 	}
 	if c.Session != 20*time.Second || c.Heartbeat != 3*time.Second || len(c.Brokers) != 2 || c.FetchBytes != 1<<20 ||
-		c.SASL.Password.Reveal() != "grist-9413" || !c.Start.Time.Equal(time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)) {
+		c.SASL.Password.Reveal() != "grist-9413" || c.Start.String() != "timestamp 2026-01-31T00:00:00Z" {
 		t.Fatalf("%+v", c)
 	}
 }

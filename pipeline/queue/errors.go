@@ -13,12 +13,12 @@ type BelowStartError struct {
 
 // Error says what is lost and what to do.
 func (e *BelowStartError) Error() string {
-	return fmt.Sprintf("%s/%d: offset %d is gone, the log begins at %d: retention removed %d offsets before they were read; raise the topic's retention, and accept the gap to go on",
+	return fmt.Sprintf("%s/%d: offset %d is gone, the log begins at %d: retention removed %d offsets before they were read; raise the topic's retention, and set queue.on_retention_loss to gap to write the loss down and go on",
 		e.Topic, e.Partition, e.Offset, e.LogStart, e.LogStart-e.Offset)
 }
 
-// RecreatedError says that the topic was deleted and made anew while it was read. It
-// is final: the offsets no longer mean what they meant.
+// RecreatedError says that the topic was deleted and made anew since. It is final: the
+// offsets no longer mean what they meant.
 type RecreatedError struct {
 	Topic     string
 	Partition int
@@ -27,7 +27,7 @@ type RecreatedError struct {
 
 // Error says what is wrong and what to do.
 func (e *RecreatedError) Error() string {
-	return fmt.Sprintf("%s/%d: the topic was deleted and made anew (it was %s, it is %s); start a new stream for it, its offsets do not continue the old ones",
+	return fmt.Sprintf("%s/%d: the topic was deleted and made anew (it was %s, it is %s); its offsets do not continue the old ones, so it needs a ledger of its own: write to another store.url, or give the topic a new name",
 		e.Topic, e.Partition, e.Was, e.Is)
 }
 
@@ -43,6 +43,6 @@ type AboveEndError struct {
 
 // Error says what is wrong and what to do.
 func (e *AboveEndError) Error() string {
-	return fmt.Sprintf("%s/%d: offset %d is wanted, but the log ends at %d: the topic was recreated or truncated; start a new stream for it, its offsets do not continue the old ones",
+	return fmt.Sprintf("%s/%d: offset %d is wanted, but the log ends at %d: the topic was truncated, or made anew by a broker that tells no ids; its offsets do not continue the old ones, so it needs a ledger of its own: write to another store.url, or give the topic a new name",
 		e.Topic, e.Partition, e.Offset, e.High)
 }

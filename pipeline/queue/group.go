@@ -15,13 +15,9 @@ import (
 // LetGo is how long an Owner's Own may take to return once its context ends.
 const LetGo = 2 * time.Second
 
-const (
-	// joinPause is waited between attempts to join. A broker's very first group
-	// needs some seconds ("coordinator not available").
-	joinPause = time.Second
-	// watchPause is how often the topic is looked at for new partitions.
-	watchPause = 30 * time.Second
-)
+// joinPause is waited between attempts to join. A broker's very first group needs some
+// seconds ("coordinator not available").
+const joinPause = time.Second
 
 // ErrGenerationEnded is the cause of the context of Own: the group is about to
 // share its partitions out anew.
@@ -138,7 +134,7 @@ func Join(ctx context.Context, cfg Config, owner Owner) (*Member, error) {
 		GroupBalancers:    []kafka.GroupBalancer{m.sticky, kafka.RangeGroupBalancer{}},
 		HeartbeatInterval: cfg.Heartbeat, SessionTimeout: cfg.Session, RebalanceTimeout: cfg.Rebalance,
 		JoinGroupBackoff:      joinPause,
-		WatchPartitionChanges: true, PartitionWatchInterval: watchPause,
+		WatchPartitionChanges: true, PartitionWatchInterval: cfg.Watch,
 	})
 	if err != nil {
 		m.cancel(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -320,17 +321,27 @@ func TestStartPolicies(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		c.cfg.Group, c.cfg.Start = "nobody-"+c.cfg.Topic, Start{Policy: StartGroup}
+		if n, err := c.StartOffset(testContext(t), 0); err != nil || n != 0 {
+			t.Errorf("a group that has committed nothing starts at %d (%v)", n, err)
+		}
+		if _, err := c.ask.OffsetCommit(testContext(t), &kafka.OffsetCommitRequest{GroupID: c.cfg.Topic, GenerationID: -1,
+			Topics: map[string][]kafka.OffsetCommit{c.cfg.Topic: {{Partition: 0, Offset: 4}}}}); err != nil {
+			t.Fatal(err)
+		}
 		for _, tc := range []struct {
 			start Start
 			want  int64
 		}{
 			{Start{Policy: StartEarliest}, 0},
 			{Start{Policy: StartLatest}, 5},
-			{Start{Policy: StartTimestamp, Time: base.Add(2 * time.Minute)}, 2},
-			{Start{Policy: StartTimestamp, Time: base.Add(150 * time.Second)}, 3},
-			{Start{Policy: StartTimestamp, Time: base.Add(30 * time.Minute)}, 5}, // later than all
+			{Start{Policy: StartTimestamp, Time: base.Add(2 * time.Minute).Format(time.RFC3339Nano)}, 2},
+			{Start{Policy: StartTimestamp, Time: base.Add(150 * time.Second).Format(time.RFC3339Nano)}, 3},
+			{Start{Policy: StartTimestamp, Time: base.Add(30 * time.Minute).Format(time.RFC3339Nano)}, 5}, // later than all
+			{Start{Policy: StartTimestamp, Time: "58m30s"}, 2},
+			{Start{Policy: StartGroup}, 4},
 		} {
-			c.cfg.Start = tc.start
+			c.cfg.Group, c.cfg.Start = c.cfg.Topic, tc.start
 			if n, err := c.StartOffset(testContext(t), 0); err != nil || n != tc.want {
 				t.Errorf("%+v gives %d (%v), want %d", tc.start, n, err, tc.want)
 			}

@@ -26,33 +26,46 @@ type Options struct {
 // Take makes this process the stream's writer: it finds the ledger's end, or begins a
 // ledger, fences off whoever wrote before, and loads the ids that are committed.
 func Take(ctx context.Context, s store.Store, id ledger.Stream, o Options) (*ledger.Chain, *Known, error) {
-	ls := store.Plain{Store: s}
-	chain, err := ledger.Open(ctx, ls, id, o.Ledger)
+	chain, err := ledger.Open(ctx, store.Plain{Store: s}, id, o.Ledger)
 	if err != nil {
 		return nil, nil, err
 	}
+	known, err := Own(ctx, store.Plain{Store: s}, chain, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return chain, known, nil
+}
+
+// Own does what is left of taking a stream whose chain is open: it begins the chain if it
+// is empty, fences if that is not done yet, and loads the ids. A chain that has its fence
+// keeps it (see ledger.Chain.Resume). The ledger options of o are not used.
+func Own(ctx context.Context, s ledger.Store, chain *ledger.Chain, o Options) (*Known, error) {
 	if chain.Empty() {
 		var start int64
+		var err error
 		if o.Start != nil {
 			if start, err = o.Start(ctx); err != nil {
-				return nil, nil, fmt.Errorf("finding where the stream %s starts: %w", id, err)
+				return nil, fmt.Errorf("finding where the stream %s starts: %w", chain.Stream(), err)
 			}
 		}
 		if err := chain.Begin(ctx, start); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	if err := chain.Fence(ctx); err != nil {
-		return nil, nil, err
+	if chain.Epoch() == 0 {
+		if err := chain.Fence(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if o.Remember == 0 {
 		o.Remember = DefaultRemember
 	}
-	ids, err := ledger.LoadIDs(ctx, ls, id, chain.Position(), o.Remember, time.Time{})
+	ids, err := ledger.LoadIDs(ctx, s, chain.Stream(), chain.Position(), o.Remember, time.Time{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return chain, &Known{ids: ids}, nil
+	return &Known{ids: ids}, nil
 }
 
 // Known holds the jobs of a stream that have ended. Safe for concurrent use.
