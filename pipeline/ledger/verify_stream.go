@@ -3,98 +3,152 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"sync/atomic"
+	"time"
 )
 
-type verifier struct {
-	ctx      context.Context
-	s        Store
-	o        VerifyOptions
-	progress func(Progress)
-
-	mu     sync.Mutex // guards what follows while shards are checked
-	report *Report
-	now    Progress
+// chainCheck walks one chain.
+type chainCheck struct {
+	v      *verifier
+	stream Stream
+	tail   *Record // nil where the record before is not known
+	pos    Position
+	begun  bool
+	counts StreamReport
+	named  table          // digests of objects, to the records that name them
+	shards sync.WaitGroup // under way
+	bad    atomic.Bool    // a fault was found
 }
 
-func (v *verifier) fault(object, format string, args ...any) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.report.Faults = append(v.report.Faults, Fault{Object: object, Text: fmt.Sprintf(format, args...)})
-	v.now.Faults = len(v.report.Faults)
-}
+// The state is saved after so many records, or so long.
+const (
+	saveRecords = 10_000
+	saveEvery   = 10 * time.Second
+)
 
-// tell reports progress after changing it.
-func (v *verifier) tell(change func(*Progress)) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	change(&v.now)
-	v.progress(v.now)
-}
-
-// stream checks one chain from its first record to the last that is listed, past any
-// that are missing.
+// stream checks one chain to the last record that is listed, past any that are missing.
 func (v *verifier) stream(stream Stream) error {
-	v.now = Progress{Stream: stream.String(), Faults: len(v.report.Faults)}
-	last, err := v.listed(stream)
+	c := &chainCheck{v: v, stream: stream, counts: StreamReport{Stream: stream.Path()}}
+	defer c.shards.Wait()
+	first, err := c.resume()
 	if err != nil {
 		return err
 	}
-	objects, err := dataObjects(v.ctx, v.s, stream)
+	last, err := c.listed(first)
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(v.ctx)
-	group.SetLimit(v.o.Parallel)
-	c := &chainCheck{v: v, stream: stream, counts: StreamReport{Stream: stream.Path()}, named: map[string]int64{}, group: group, ctx: ctx}
-	records := newAhead(v.ctx, readAhead, 0, func(ctx context.Context, seq int64) (*link, error) { return loadLink(ctx, v.s, stream, seq) })
+	v.tell(func(p *Progress) { p.Stream = stream.String(); p.Known += last + 1 - first })
+	if err := c.walk(first, last); err != nil {
+		return err
+	}
+	if first == 0 {
+		if err := c.orphans(); err != nil {
+			return err
+		}
+	}
+	v.mu.Lock()
+	v.report.Streams = append(v.report.Streams, c.counts)
+	v.mu.Unlock()
+	v.tell(func(p *Progress) { p.Streams++ })
+	return nil
+}
+
+// walk checks the records from first to last.
+func (c *chainCheck) walk(first, last int64) error {
+	// A check that has fallen behind a stream that grows fast is given up by its caller's
+	// context, like any other.
+	ctx, stop := context.WithCancel(c.v.ctx)
+	defer stop()
+	records := newAhead(ctx, readAhead, first, func(ctx context.Context, seq int64) (*link, error) {
+		if seq > last {
+			return nil, nil // read ahead, and nobody asks for it
+		}
+		return loadLink(ctx, c.v.s, c.stream, seq)
+	})
 	defer records.stop()
-	for seq := int64(0); seq <= last; seq++ {
+	saved := time.Now()
+	for seq := first; seq <= last; seq++ {
 		l, err := records.next()
 		if err != nil {
-			err = v.unreadable(RecordKey(stream, seq), err)
+			err = c.unreadable(RecordKey(c.stream, seq), err)
 			c.tail = nil // the link to the next can not be checked
 		} else {
 			err = c.record(seq, l)
 		}
 		if err != nil {
-			_ = group.Wait()
 			return err
 		}
+		if (seq-first)%saveRecords == saveRecords-1 || time.Since(saved) > saveEvery {
+			if err := c.save(); err != nil {
+				return err
+			}
+			saved = time.Now()
+		}
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	v.report.Streams = append(v.report.Streams, c.counts)
-	named := map[string]bool{}
-	for key := range c.named {
-		named[key] = true
-	}
-	for _, o := range unnamed(objects, named, c.counts.Epoch) {
-		v.report.Orphans = append(v.report.Orphans, o.Key)
-	}
-	return nil
+	return c.save()
 }
 
-// listed gives the highest number in a stream's log. A name there that is no number
-// is a fault.
-func (v *verifier) listed(stream Stream) (int64, error) {
-	prefix := logPrefix + stream.Path() + "/"
-	last := int64(-1)
-	for key, err := range v.s.Keys(v.ctx, prefix, "") {
+// resume finds where an earlier check has left off: the first record to check.
+func (c *chainCheck) resume() (int64, error) {
+	at, ok := c.v.from.Streams[c.stream.Path()]
+	if !ok {
+		return 0, nil
+	}
+	key := RecordKey(c.stream, at.Seq)
+	l, err := loadLink(c.v.ctx, c.v.s, c.stream, at.Seq)
+	if err == nil && digest(l.data) == at.SHA256 {
+		c.tail, c.pos, c.begun, c.counts = l.Record, l.position(), true, at.Counts
+		c.counts.Earlier = at.Counts.Records
+		return at.Seq + 1, nil
+	}
+	c.v.forget(c.stream)
+	if err != nil {
+		return 0, c.unreadable(key, err)
+	}
+	c.fault(key, "it has SHA-256 %s; when it was verified before, it had %s: the log was changed", digest(l.data), at.SHA256)
+	return 0, nil
+}
+
+// save waits for the shards named so far, and notes how far the stream is right.
+func (c *chainCheck) save() error {
+	c.shards.Wait()
+	if err := context.Cause(c.v.ctx); err != nil {
+		return err
+	}
+	if !c.bad.Load() && c.tail != nil {
+		c.v.verified(c.stream, Verified{Position: c.pos, Counts: c.counts})
+	}
+	return c.v.save()
+}
+
+func (c *chainCheck) fault(object, format string, args ...any) {
+	c.bad.Store(true)
+	c.v.fault(object, format, args...)
+}
+
+func (c *chainCheck) unreadable(key string, err error) error {
+	c.bad.Store(true)
+	return c.v.unreadable(key, err)
+}
+
+// listed gives the highest number in a stream's log, of first and those that follow. A
+// name there that is no number is a fault.
+func (c *chainCheck) listed(first int64) (int64, error) {
+	prefix := logPrefix + c.stream.Path() + "/"
+	last, after := first-1, ""
+	if first > 0 {
+		after = RecordKey(c.stream, first-1)
+	}
+	for key, err := range c.v.s.Keys(c.v.ctx, prefix, after) {
 		if err != nil {
 			return 0, err
 		}
 		n, ok := parseNumber(strings.TrimPrefix(key, prefix))
 		if !ok {
-			v.fault(key, "it is no record's name, and does not belong there")
+			c.v.fault(key, "it is no record's name, and does not belong there")
 			continue
 		}
 		last = n
@@ -102,29 +156,17 @@ func (v *verifier) listed(stream Stream) (int64, error) {
 	return last, nil
 }
 
-// chainCheck walks one chain.
-type chainCheck struct {
-	v      *verifier
-	stream Stream
-	tail   *Record
-	pos    Position
-	begun  bool
-	counts StreamReport
-	named  map[string]int64 // object to the record that names it
-	group  *errgroup.Group
-	ctx    context.Context
-}
-
+// record checks one record against the one before.
 func (c *chainCheck) record(seq int64, l *link) error {
 	key := RecordKey(c.stream, seq)
 	if c.tail != nil || seq == 0 {
 		if err := follows(c.tail, c.pos, c.stream, seq, l.Record); err != nil {
-			c.v.fault(key, "%v", err)
+			c.fault(key, "%v", err)
 		}
 	} else if l.Stream != c.stream.Path() || l.Seq != seq {
-		c.v.fault(key, "it says that it is record %d of stream %s", l.Seq, l.Stream)
+		c.fault(key, "it says that it is record %d of stream %s", l.Seq, l.Stream)
 	} else if c.begun && l.From < c.counts.To {
-		c.v.fault(key, "it accounts for offsets from %d on, but a record before goes up to %d", l.From, c.counts.To)
+		c.fault(key, "it accounts for offsets from %d on, but a record before goes up to %d", l.From, c.counts.To)
 	}
 	c.tail, c.pos = l.Record, l.position()
 	if !c.begun {
@@ -137,19 +179,21 @@ func (c *chainCheck) record(seq int64, l *link) error {
 		return err
 	}
 	for _, s := range l.Shards {
-		c.shard(key, l.Seq, s)
+		if err := c.shard(key, l.Seq, s); err != nil {
+			return err
+		}
 	}
-	return c.ctx.Err()
+	return context.Cause(c.v.ctx)
 }
 
 // outcomes counts a record's outcomes and holds the shards against them.
 func (c *chainCheck) outcomes(key string, r *Record) error {
 	if r.Table != nil {
-		c.named[r.Table.Key] = r.Seq
+		c.named.put(hashID("", r.Table.Key), r.Seq)
 	}
-	outcomes, err := Outcomes(c.ctx, c.v.s, r)
+	outcomes, err := Outcomes(c.v.ctx, c.v.s, r)
 	if err != nil {
-		return c.v.unreadable(tableOr(key, r), err)
+		return c.unreadable(tableOr(key, r), err)
 	}
 	for _, o := range outcomes {
 		switch o.Status {
@@ -189,12 +233,12 @@ func (c *chainCheck) samples(key string, r *Record, outcomes []Outcome) {
 	}
 	for out, got := range held {
 		if want := promised[out.dataset]; got != want {
-			c.v.fault(key, "its %s shards of dataset %q hold %d samples; its outcomes promise %d", out.format, out.dataset, got, want)
+			c.fault(key, "its %s shards of dataset %q hold %d samples; its outcomes promise %d", out.format, out.dataset, got, want)
 		}
 	}
 	for dataset, want := range promised {
 		if want > 0 && !written[dataset] {
-			c.v.fault(key, "its outcomes promise %d samples of dataset %q, but it names no shard of it", want, dataset)
+			c.fault(key, "its outcomes promise %d samples of dataset %q, but it names no shard of it", want, dataset)
 		}
 	}
 }
@@ -206,58 +250,26 @@ func tableOr(key string, r *Record) string {
 	return key
 }
 
-// shard checks one shard, beside others.
-func (c *chainCheck) shard(record string, seq int64, s Shard) {
-	if other, ok := c.named[s.Key]; ok {
-		c.v.fault(record, "it names the shard %s, which record %d names too", s.Key, other)
-	}
-	c.named[s.Key] = seq
-	c.counts.Shards++
-	c.counts.Bytes += s.Bytes
-	c.group.Go(func() error {
-		err := c.v.shardObject(c.ctx, s)
-		c.v.tell(func(p *Progress) { p.Shards++; p.Bytes += s.Bytes })
-		return err
-	})
-}
-
-func (v *verifier) shardObject(ctx context.Context, s Shard) error {
-	size, sum, crc, err := v.s.Head(ctx, s.Key)
-	switch {
-	case notFound(err):
-		v.fault(s.Key, "it is missing, though a record names it")
-		return nil
-	case err != nil:
-		return err
-	case size != s.Bytes:
-		v.fault(s.Key, "it has %d bytes; its record says %d", size, s.Bytes)
-		return nil
-	case sum != nil && hex.EncodeToString(sum) != s.SHA256:
-		v.fault(s.Key, "the store says its SHA-256 is %x; its record says %s", sum, s.SHA256)
-		return nil
-	case crc != nil && hex.EncodeToString(crc) != s.CRC32C:
-		v.fault(s.Key, "the store says its CRC-32C is %x; its record says %s", crc, s.CRC32C)
-		return nil
-	case !v.o.Deep:
-		return nil
-	}
-	return v.shardBytes(ctx, s)
-}
-
-// shardBytes reads a shard.
-func (v *verifier) shardBytes(ctx context.Context, s Shard) error {
-	rc, err := v.s.Open(ctx, s.Key)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rc.Close() }()
-	h := sha256.New()
-	n, err := io.Copy(h, rc)
-	if err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); n != s.Bytes || got != s.SHA256 {
-		v.fault(s.Key, "it holds %d bytes of SHA-256 %s; its record says %d of %s", n, got, s.Bytes, s.SHA256)
+// orphans looks for objects that no record names.
+func (c *chainCheck) orphans() error {
+	prefix := dataPrefix + c.stream.Path() + "/"
+	for key, err := range c.v.s.Keys(c.v.ctx, prefix, "") {
+		if err != nil {
+			return err
+		}
+		if _, ours := epochOf(key, prefix); ours && !namedIn(&c.named, key) {
+			c.v.orphan(key)
+		}
 	}
 	return nil
+}
+
+func (v *verifier) orphan(key string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.report.Orphans) >= mostListed {
+		v.report.MoreOrphans++
+		return
+	}
+	v.report.Orphans = append(v.report.Orphans, key)
 }
