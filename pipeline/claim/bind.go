@@ -90,6 +90,7 @@ func (s *Store) bind(ctx context.Context) error {
 		p[n] = &partition{s: s, n: n, turn: make(chan struct{}, 1)}
 	}
 	s.p = p
+	s.bound.Store(true)
 	return nil
 }
 

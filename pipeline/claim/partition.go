@@ -114,14 +114,14 @@ func (p *partition) over(ctx context.Context, e *Entry, mine string, first **Rec
 
 // settle puts a record's object if it is the winner, which it is if there is none.
 func (s *Store) settle(ctx context.Context, r *Record) error {
-	_, err := s.Stat(ctx, r.Key)
+	_, err := s.Store.Stat(ctx, r.Key)
 	if !store.IsNotFound(err) {
 		return err
 	}
 	// A writer of the ledger has seen the record before: so that is there, unless this
 	// log is not this store's.
 	if before := previous(r.Key); before != "" {
-		if _, err := s.Stat(ctx, before); store.IsNotFound(err) {
+		if _, err := s.Store.Stat(ctx, before); store.IsNotFound(err) {
 			return lost("it has a record for %s, but there is no %s in the store", r.Key, before)
 		} else if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/pipeline/store"
 )
@@ -29,7 +30,8 @@ type Options struct {
 // makes of conditional writes. All who create in the store must do it so. Everything
 // but Create and Delete is the store's own; its claims (under _claim/) are not listed.
 //
-// It connects to the log at the first create, so readers need no log.
+// It connects to the log at Open or at the first create, so readers need no log. A
+// process that takes streams calls Open before.
 type Store struct {
 	store.Store
 	log  Log
@@ -37,6 +39,8 @@ type Store struct {
 	gate chan struct{} // holds one token: the right to bind
 	id   Identity      // set once bound
 	p    []*partition  // nil before
+
+	bound atomic.Bool // that p is there, for those who have no business at the gate
 }
 
 // New wraps a store, which should retry faults of the moment. Neither it nor the log is
@@ -83,7 +87,7 @@ func (s *Store) Create(ctx context.Context, key string, data []byte) error {
 	defer done()
 	// That the object is not there says that no record before p.at had its key. Those
 	// from p.at on are all looked at below.
-	switch _, err := s.Stat(ctx, key); {
+	switch _, err := s.Store.Stat(ctx, key); {
 	case err == nil:
 		return fail(store.ErrExists, nil)
 	case !store.IsNotFound(err):
@@ -114,6 +118,38 @@ func before(err error) error {
 		return store.ErrInvalid
 	}
 	return nil
+}
+
+// Stat implements store.Store. Once the store is bound, a record of the ledger that is
+// not there is looked for in the log first: a writer that takes a stream finds what the
+// one before it appended and died over, and is not taken for its rival later.
+func (s *Store) Stat(ctx context.Context, key string) (store.Info, error) {
+	info, err := s.Store.Stat(ctx, key)
+	if !store.IsNotFound(err) || !s.bound.Load() || !strings.HasPrefix(key, "_log/") {
+		return info, err
+	}
+	if err := s.catchUp(ctx, key); err != nil {
+		if ctx.Err() != nil {
+			return store.Info{}, ctx.Err()
+		}
+		return store.Info{}, &store.Error{Op: "stat", Key: key, Kind: before(err), Err: err}
+	}
+	return s.Store.Stat(ctx, key)
+}
+
+// catchUp brings what a key's partition holds to the store.
+func (s *Store) catchUp(ctx context.Context, key string) error {
+	p, done, err := s.enter(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer done()
+	end, err := s.log.End(ctx, p.n)
+	if err != nil {
+		return err
+	}
+	_, err = p.follow(ctx, end, "")
+	return err
 }
 
 // Delete implements store.Store. What was created is deleted by way of the log, so that

@@ -127,10 +127,13 @@ func (c *Client) CreateTopic(ctx context.Context, partitions, replicas int, sett
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	r, err := c.ask.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{tc}})
-	if err == nil {
-		err = r.Errors[c.cfg.Topic]
-	}
+	err := retry(ctx, func() error { // a cluster that has just started knows no broker yet
+		r, err := c.ask.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{tc}})
+		if err == nil {
+			err = r.Errors[c.cfg.Topic]
+		}
+		return err
+	})
 	if err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 		return fmt.Errorf("creating topic %s: %w", c.cfg.Topic, err)
 	}
