@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO := go
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: help build demo golden test check tools system bench image clean
+.PHONY: help build demo golden test torture check tools system bench image clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test: build tools check golden ## Everything: units, properties, goldens, real K
 
 golden: system ## Print how arrays, packs, picks, features and odd videos compare with the models' processors and FFmpeg
 	$(GO) test -count=1 -v -run 'Golden|TruthTable' ./codecs ./codecs/patch ./codecs/packing ./codecs/mel ./codecs/audio ./codecs/video
+
+torture: build tools ## Attack a fleet on real Kafka and real S3 for half an hour: SEED=n, SHORT=1 for ten minutes
+	@mkdir -p build
+	$(GO) run ./services/torture -seed $(or $(SEED),1) $(if $(SHORT),-short) $(if $(CAMPAIGN),-campaign $(CAMPAIGN)) -binary bin/millrace -report build/torture-$(or $(SEED),1).json
 
 bench: build ## Throughput and memory beside ffmpeg on the same cores
 	@deploy/bench.sh

@@ -41,13 +41,17 @@ var arrows = map[string][]string{
 	"pipeline/store/s3test":    {"pipeline", "pipeline/s3", "pipeline/store"},
 	"pipeline/store/storetest": {"pipeline/store"},
 
-	"services/broker":     {"pipeline/queue"},
-	"services/backfill":   {"pipeline", "codecs", "pipeline/source"},
-	"services/inspect":    {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
-	"services/catalog":    {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/keeper":     {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/deadletter": {"pipeline/ledger", "pipeline/message", "pipeline/queue"},
-	"services/worker":     {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
+	"services/broker":           {"pipeline/queue"},
+	"services/backfill":         {"pipeline", "codecs", "pipeline/source"},
+	"services/inspect":          {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
+	"services/catalog":          {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/keeper":           {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/deadletter":       {"pipeline/ledger", "pipeline/message", "pipeline/queue"},
+	"services/torture":          {"pipeline/audit", "pipeline/ledger", "pipeline/queue/kafkatest", "pipeline/store", "pipeline/store/s3test"}, // of tests: never linked into the program
+	"services/gateway":          {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "services/gateway/identity", "services/gateway/upload"},
+	"services/gateway/identity": {},
+	"services/gateway/upload":   {"pipeline/store", "services/gateway/identity"},
+	"services/worker":           {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
 }
 
 // free may import everything: the composition, and main.

@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,18 +81,32 @@ func Launch(dir string, args ...string) (*Server, error) {
 		"HOME=" + s.Dir, "PATH=" + os.Getenv("PATH"),
 	}
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	if err := s.start(); err != nil {
 		return nil, fmt.Errorf("start versitygw: %w", err)
 	}
-	go func() {
-		_ = s.cmd.Wait()
-		close(s.died)
-	}()
 	if err := waitHealthy(addr, s.died); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("versitygw: %w; it said:\n%s", err, s.log)
 	}
 	return s, nil
+}
+
+// start starts the program, which dies with this one. The kernel kills it with the
+// thread that started it, so that thread is kept.
+func (s *Server) start() error {
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = s.cmd.Wait()
+			close(s.died)
+		}
+	}()
+	return <-started
 }
 
 // Close kills the server.

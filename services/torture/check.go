@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/ledger"
+	"github.com/millrace/millrace/pipeline/store"
+)
+
+// read is the store as an audit reads it.
+type read struct{ store.Store }
+
+// List implements audit.Store.
+func (r read) List(ctx context.Context, prefix string) (keys []string, err error) {
+	for info, err := range r.Store.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, info.Key)
+	}
+	return keys, nil
+}
+
+// Open implements audit.Store.
+func (r read) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	rc, _, err := r.Get(ctx, key, 0, -1)
+	return rc, err
+}
+
+// settled waits until every offset of the topic is accounted for, for a time at most.
+func settled(ctx context.Context, s store.Store, t *topic, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	for {
+		behind, err := lag(ctx, s, t)
+		if err == nil && len(behind) == 0 {
+			return nil
+		}
+		if !sleep(ctx, time.Second) {
+			return fmt.Errorf("the fleet did not finish within %s of the last fault: %s", most, errors.Join(err, errors.New(strings.Join(behind, ", "))))
+		}
+	}
+}
+
+// lag says of each partition that is not finished how far it is.
+func lag(ctx context.Context, s store.Store, t *topic) (behind []string, err error) {
+	ends, err := t.ends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range slices.Sorted(maps.Keys(ends)) {
+		c, err := ledger.Open(ctx, store.Plain{Store: s}, ledger.KafkaStream(t.cluster, t.name, int32(p)), ledger.Options{}) //nolint:gosec // a handful
+		if err != nil {
+			return nil, err
+		}
+		if c.Next() != ends[p] || c.Empty() && ends[p] > 0 {
+			behind = append(behind, fmt.Sprintf("partition %d is at %d of %d", p, c.Next(), ends[p]))
+		}
+	}
+	return behind, nil
+}
+
+// check compares the store with what was produced: by the audit, and by the program's
+// own verify.
+func (r *rig) check(ctx context.Context, c *audit.Campaign, s store.Store, out *report) (err error) {
+	out.Audit, err = audit.Run(ctx, read{s}, c, audit.Options{Content: content})
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, r.binary, "verify", "s3://"+bucket+"/"+prefix, "--deep") //nolint:gosec // our own
+	a := r.server.Config.Access
+	cmd.Env = []string{
+		"HOME=" + r.work, "MILLRACE_STORE_ENDPOINT=" + a.Endpoint, "MILLRACE_STORE_REGION=" + a.Region, "MILLRACE_STORE_PATH_STYLE=true",
+		"MILLRACE_STORE_ACCESS_KEY=" + a.AccessKey, "MILLRACE_STORE_SECRET_KEY=env:TORTURE_SECRET", "TORTURE_SECRET=" + a.SecretKey.Reveal(),
+	}
+	if text, err := cmd.CombinedOutput(); err != nil {
+		out.Verify = fmt.Sprintf("%v: %s", err, text)
+		return nil
+	}
+	out.Verify = "ok"
+	return nil
+}
+
+// content wants a picture in each sample.
+func content(s *audit.Sample) error {
+	for _, f := range s.Fields {
+		if strings.HasSuffix(f.Name, "jpg") {
+			if len(f.Data) < 100 || f.Data[0] != 0xff || f.Data[1] != 0xd8 {
+				return fmt.Errorf("its %s is no JPEG", f.Name)
+			}
+			return nil
+		}
+	}
+	return errors.New("it has no picture")
+}
