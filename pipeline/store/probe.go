@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +16,7 @@ import (
 type ProbeReport struct {
 	Rounds int           `json:"rounds"` // races in which exactly one of Racers won
 	Racers int           `json:"racers"`
+	Crews  int           `json:"crews"`  // processes that they raced in
 	Unsure int           `json:"unsure"` // creates whose reply was lost, settled by reading
 	Took   time.Duration `json:"took"`
 }
@@ -30,20 +32,27 @@ const (
 // tries to create it again, and lets racers compete for a fresh key, round after
 // round. It works under _probe/ and removes what it made. The error says what to do.
 //
+// The racers are divided among the crews, which wait for each other at the start of
+// each race; without any they are all in this process. A lock of this process, or one
+// server of several, can look exclusive to one crew.
+//
 // Absence of a race is no proof; its presence is one.
-func Probe(ctx context.Context, s Store, rounds, racers int) (ProbeReport, error) {
+func Probe(ctx context.Context, s Store, rounds, racers int, crews ...Crew) (ProbeReport, error) {
 	if rounds < 1 {
 		rounds = ProbeRounds
 	}
 	if racers < 1 {
 		racers = ProbeRacers
 	}
-	p := prober{ctx: ctx, s: s, dir: "_probe/" + rand.Text() + "/"}
-	p.report.Racers = racers
+	if len(crews) == 0 {
+		crews = []Crew{LocalCrew(s)}
+	}
+	p := prober{ctx: ctx, s: s, dir: "_probe/" + rand.Text() + "/", crews: crews}
+	p.report.Racers, p.report.Crews = max(racers, len(crews)), len(crews)
 	start := time.Now()
 	err := p.twice()
 	for err == nil && p.report.Rounds < rounds {
-		err = p.race(fmt.Sprintf("%srace-%03d", p.dir, p.report.Rounds), racers)
+		err = p.race(fmt.Sprintf("%srace-%03d", p.dir, p.report.Rounds))
 	}
 	p.clean()
 	p.report.Took = time.Since(start)
@@ -54,12 +63,13 @@ func Probe(ctx context.Context, s Store, rounds, racers int) (ProbeReport, error
 }
 
 const probeAdvice = "this store can not hold a ledger: use AWS S3, MinIO, versitygw 1.8.0 or later, or a local directory, " +
-	"and see that no cache or proxy before it drops the If-None-Match header"
+	"and see that no cache or proxy before it drops the If-None-Match header; or let a Kafka topic decide creates, with store.claim_log.topic"
 
 type prober struct {
 	ctx    context.Context
 	s      Store
 	dir    string
+	crews  []Crew
 	keys   []string
 	report ProbeReport
 }
@@ -88,40 +98,49 @@ func (p *prober) twice() error {
 	return nil
 }
 
-// race lets racers create one key at the same moment.
-func (p *prober) race(key string, racers int) error {
+// race lets all racers create one key at the same moment.
+func (p *prober) race(key string) error {
 	p.keys = append(p.keys, key)
-	errs := make([]error, racers)
-	gate := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() {
-			<-gate
-			errs[i] = p.s.Create(p.ctx, key, racerToken(i))
-		})
+	ctx, cancel := context.WithCancel(p.ctx) // lets racers go whom a failed crew keeps waiting
+	defer cancel()
+	first := 0
+	for i, c := range p.crews {
+		n := p.report.Racers / len(p.crews)
+		if i < p.report.Racers%len(p.crews) {
+			n++
+		}
+		if err := c.Ready(ctx, key, first, n); err != nil {
+			return err
+		}
+		first += n
 	}
-	close(gate)
+	ends := make([][]Finish, len(p.crews))
+	errs := make([]error, len(p.crews))
+	var wg sync.WaitGroup
+	for i, c := range p.crews {
+		wg.Go(func() { ends[i], errs[i] = c.Go(ctx) })
+	}
 	wg.Wait()
-	if err := p.ctx.Err(); err != nil {
+	if err := errors.Join(append(errs, p.ctx.Err())...); err != nil {
 		return err
 	}
-	return p.judge(key, errs)
+	return p.judge(key, slices.Concat(ends...))
 }
 
 func racerToken(i int) []byte { return fmt.Appendf(nil, "racer %d", i) }
 
 // judge counts the winners of a race and compares the object with them.
-func (p *prober) judge(key string, errs []error) error {
+func (p *prober) judge(key string, ends []Finish) error {
 	winner, winners := -1, 0
 	unsure := 0
-	for i, err := range errs {
-		switch {
-		case err == nil:
+	for i, f := range ends {
+		switch f.Outcome {
+		case finishWon:
 			winner = i
 			winners++
-		case errors.Is(err, ErrExists), errors.Is(err, ErrConflict):
-		case IsPermanent(err):
-			return fmt.Errorf("a racing create was refused: %w", err)
+		case finishLost:
+		case finishRefused:
+			return fmt.Errorf("a racing create was refused: %s", f.Detail)
 		default:
 			unsure++
 		}
@@ -130,15 +149,15 @@ func (p *prober) judge(key string, errs []error) error {
 	data, err := p.read(key)
 	switch {
 	case winners > 1:
-		return fmt.Errorf("%d of %d concurrent creates of %s were told that they had won: conditional writes are not exclusive; %s", winners, len(errs), key, probeAdvice)
+		return fmt.Errorf("%d of %d concurrent creates of %s were told that they had won: conditional writes are not exclusive; %s", winners, len(ends), key, probeAdvice)
 	case IsNotFound(err) && winners == 0:
-		return fmt.Errorf("none of %d concurrent creates of %s won; %s", len(errs), key, probeAdvice)
+		return fmt.Errorf("none of %d concurrent creates of %s won; %s", len(ends), key, probeAdvice)
 	case err != nil:
 		return err
 	case winners == 1 && !bytes.Equal(data, racerToken(winner)):
-		return fmt.Errorf("of %d concurrent creates of %s one won, but the object is another's: conditional writes are not exclusive; %s", len(errs), key, probeAdvice)
+		return fmt.Errorf("of %d concurrent creates of %s one won, but the object is another's: conditional writes are not exclusive; %s", len(ends), key, probeAdvice)
 	case winners == 0 && unsure == 0:
-		return fmt.Errorf("%d concurrent creates of %s were all refused, yet one is there; %s", len(errs), key, probeAdvice)
+		return fmt.Errorf("%d concurrent creates of %s were all refused, yet one is there; %s", len(ends), key, probeAdvice)
 	}
 	p.report.Rounds++
 	return nil
