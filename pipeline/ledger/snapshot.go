@@ -154,13 +154,15 @@ const (
 )
 
 // stagger waits before attempt n, counted from 0, for a time drawn at random, so that
-// those who want one number do not meet again. It is false if the context ends first.
+// those who want one number do not meet again. It is drawn from the clock, so that a run
+// in virtual time can be had again. It is false if the context ends first.
 func stagger(ctx context.Context, n int) bool {
 	if n == 0 {
 		return ctx.Err() == nil
 	}
 	most := min(publishWait<<min(n-1, 10), publishMaxWait)
-	t := time.NewTimer(most/2 + rand.N(most/2))
+	chance := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(n))) //nolint:gosec // no secret
+	t := time.NewTimer(most/2 + time.Duration(chance.Int64N(int64(most/2))))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
