@@ -97,6 +97,12 @@ func (s *Store) bind(ctx context.Context) error {
 // adopt ties a store and a log together that have not been. Of several writers that do
 // so at once, the first in the log has it.
 func (s *Store) adopt(ctx context.Context, id Identity) (Binding, error) {
+	switch m, found, err := store.ReadMode(ctx, s.Store); {
+	case err != nil:
+		return Binding{}, err
+	case found && m.Mode != store.Claims:
+		return Binding{}, &modeError{}
+	}
 	if err := s.append(ctx, id); err != nil {
 		return Binding{}, err
 	}
@@ -128,6 +134,16 @@ func (s *Store) adopt(ctx context.Context, id Identity) (Binding, error) {
 	}
 	return b, s.put(ctx, &first.Record)
 }
+
+// modeError says that others may be writing without the log.
+type modeError struct{}
+
+func (*modeError) Error() string {
+	return "this store was written with its own conditional writes, and store.claim_log.topic is set: unset it, or stop every writer and run `millrace doctor --switch-mode`"
+}
+
+// Permanent says that trying again is of no use.
+func (*modeError) Permanent() bool { return true }
 
 func foreign(id Identity, why string) error {
 	return fmt.Errorf("%w: the claim log %s is of another store: %s, and this store has no %s; give each store a claim log of its own", ErrLost, id.Topic, why, bindingKey)
@@ -217,3 +233,7 @@ func Rebind(ctx context.Context, s store.Store, log Log, location string) (was, 
 	}
 	return was, is, nil
 }
+
+// Release ends the binding of a store, whose creates are then its own again. Every
+// writer must have been stopped before.
+func Release(ctx context.Context, s store.Store) error { return s.Delete(ctx, bindingKey) }

@@ -266,3 +266,36 @@ func TestRebind(t *testing.T) {
 	}
 	wantObject(t, memory, number(0), "0")
 }
+
+// TestModesDoNotMix: a writer that knows of no claim log is kept out of a store that
+// has one, and the other way round.
+func TestModesDoNotMix(t *testing.T) {
+	memory, log := store.NewMemory(), claim.NewMemory(4, nil)
+	guarded := claim.NewGuard(memory)
+	if err := guarded.Create(t.Context(), "free", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.WriteMode(t.Context(), memory, store.Mode{Mode: store.Conditional}); err != nil {
+		t.Fatal(err)
+	}
+	a := process(t, memory, log)
+	if err := a.Create(t.Context(), number(0), nil); !store.IsPermanent(err) || !strings.Contains(err.Error(), "--switch-mode") {
+		t.Fatalf("got %v", err)
+	}
+	if err := store.WriteMode(t.Context(), memory, store.Mode{Mode: store.Claims}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Create(t.Context(), number(0), nil); err != nil {
+		t.Fatal(err)
+	}
+	err := claim.NewGuard(memory).Create(t.Context(), number(1), nil)
+	if !store.IsPermanent(err) || !strings.Contains(err.Error(), "store.claim_log.topic") {
+		t.Fatalf("got %v", err)
+	}
+	if err := claim.Release(t.Context(), memory); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim.NewGuard(memory).Create(t.Context(), number(1), nil); err != nil {
+		t.Fatal(err)
+	}
+}
