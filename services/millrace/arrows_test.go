@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"services/backfill":         {"pipeline", "codecs", "pipeline/source"},
 	"services/inspect":          {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
 	"services/catalog":          {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/keeper":           {"pipeline", "codecs", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/keeper":           {"pipeline", "codecs", "codecs/patch", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
 	"services/deadletter":       {"pipeline/ledger", "pipeline/message", "pipeline/queue"},
 	"services/torture":          {"pipeline/audit", "pipeline/ledger", "pipeline/queue/kafkatest", "pipeline/store", "pipeline/store/s3test"}, // of tests: never linked into the program
 	"services/gateway":          {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "services/gateway/identity", "services/gateway/upload"},

@@ -49,15 +49,18 @@ type cli struct {
 	JSON   bool   `name:"json" help:"Write what a script would read as JSON."`
 	Log    string `help:"Least level of log lines: debug, info, warn, error." enum:"debug,info,warn,error" default:"info"`
 
-	Up       upCmd       `cmd:"" help:"Run the whole stack in one process: broker, store, worker."`
+	Up       upCmd       `cmd:"" help:"Run the whole stack in one process: broker, store, worker, gateway."`
 	Push     pushCmd     `cmd:"" help:"Push media to the ingest topic."`
 	Backfill backfillCmd `cmd:"" help:"Turn files, folders, lists, archives or buckets into shards."`
 	Worker   workerCmd   `cmd:"" help:"Consume the ingest topic, as one of a fleet."`
+	Gateway  gatewayCmd  `cmd:"" help:"Take jobs and media over HTTP, and tell what became of them."`
 	Inspect  inspectCmd  `cmd:"" help:"Show what is in a dataset, a shard or a sample."`
 	Verify   verifyCmd   `cmd:"" help:"Check a dataset's ledger and shards; exit 3 on any fault."`
 	Publish  publishCmd  `cmd:"" help:"Write a snapshot and the loaders' indexes."`
 	Explain  explainCmd  `cmd:"" help:"Say what became of a message, or where a sample is and came from."`
-	GC       gcCmd       `cmd:"" name:"gc" help:"Delete what writers that died have left; no record names it."`
+	Compact  compactCmd  `cmd:"" help:"Merge small shards of a dataset into a new snapshot."`
+	Takedown takedownCmd `cmd:"" help:"Make a snapshot without what came from a source, under a licence, or of some ids."`
+	GC       gcCmd       `cmd:"" name:"gc" help:"Delete what writers that died have left, and what only old snapshots name."`
 	DLQ      dlqCmd      `cmd:"" name:"dlq" help:"List, show and replay refused jobs."`
 	Recipe   recipeCmd   `cmd:"" help:"Check, show and describe recipes."`
 	Diff     diffCmd     `cmd:"" name:"diff-recipe" help:"The same as recipe diff."`

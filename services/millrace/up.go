@@ -19,6 +19,7 @@ type upCmd struct {
 	Recipes    []string `name:"recipe" help:"Recipe file, or folder of recipes. May be repeated. Datasets without one get the default recipe." placeholder:"PATH" sep:"none"`
 	Listen     string   `help:"Address of the embedded broker." default:"127.0.0.1:9092"`
 	Partitions int      `help:"Partitions of the ingest topic, at its first start." default:"1"`
+	Gateway    string   `help:"Address of the HTTP gateway, on loopback; \"off\" for none." default:"127.0.0.1:8080"`
 	Metrics    string   `help:"Serve /metrics and /healthz at this address." placeholder:"HOST:PORT"`
 }
 
@@ -39,7 +40,9 @@ type upState struct {
 	Broker string `json:"broker"`
 	Topic  string `json:"topic"`
 	Store  string `json:"store"`
-	PID    int    `json:"pid"`
+	// Gateway is its URL; empty where there is none.
+	Gateway string `json:"gateway,omitempty"`
+	PID     int    `json:"pid"`
 }
 
 func upFile(state string) string { return filepath.Join(state, "up.json") }
@@ -114,11 +117,23 @@ func (c upCmd) Run(a *app) error {
 	if err := cfg.Validate(true); err != nil {
 		return usageError{err}
 	}
-	if err := writeUp(state, upState{Broker: b.Addr(), Topic: cfg.Queue.Topic, Store: cfg.Store.URL, PID: os.Getpid()}); err != nil {
+	u := upState{Broker: b.Addr(), Topic: cfg.Queue.Topic, Store: cfg.Store.URL, PID: os.Getpid()}
+	if c.Gateway != "off" {
+		url, done, err := upGateway(a, cfg, c.Gateway)
+		if err != nil {
+			return err
+		}
+		defer done()
+		u.Gateway = url
+	}
+	if err := writeUp(state, u); err != nil {
 		return err
 	}
 	defer os.Remove(upFile(state))
 	fmt.Fprintf(a.errOut, "millrace is up: broker %s, topic %s, store %s\nPush something:  millrace push --state %s FILE\n", b.Addr(), cfg.Queue.Topic, cfg.Store.URL, c.State)
+	if u.Gateway != "" {
+		fmt.Fprintf(a.errOut, "By HTTP:         curl -H 'Content-Type: video/mp4' --data-binary @FILE %s/v1/ingest\n", u.Gateway)
+	}
 	return runWorker(a, cfg)
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/millrace/millrace/pipeline/source"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/stream"
+	"github.com/millrace/millrace/services/gateway"
+	"github.com/millrace/millrace/services/worker"
 )
 
 // Config is everything that can be set. One section for each package, each with its
@@ -25,6 +27,7 @@ type Config struct {
 	Source source.Config `yaml:"source"`
 	Mill   Mill          `yaml:"mill"`
 	Window stream.Config `yaml:"window"`
+	Worker worker.Config `yaml:"worker"`
 	// Recipes are files, or folders whose *.yaml files are recipes. Relative paths in a
 	// configuration file are taken from its folder.
 	Recipes []string `yaml:"recipes"`
@@ -35,6 +38,8 @@ type Config struct {
 	// Alarm stops a worker or a backfill when too many jobs are refused.
 	Alarm       stream.AlarmConfig `yaml:"alarm"`
 	DeadLetters DeadLetters        `yaml:"dead_letters"`
+	// Gateway takes jobs and media over HTTP.
+	Gateway gateway.Config `yaml:"gateway"`
 
 	// Version of the program, for samples and records. Set by the program.
 	Version string `yaml:"-"`
@@ -90,9 +95,9 @@ func Default() Config {
 	q := queue.Default()
 	q.Topic, q.Group = "millrace.ingest", "millrace"
 	return Config{
-		Queue: q, Source: source.DefaultConfig(), Window: stream.DefaultConfig(),
+		Queue: q, Source: source.DefaultConfig(), Window: stream.DefaultConfig(), Worker: worker.DefaultConfig(),
 		Mill:  Mill{Config: mill.DefaultConfig(runtime.NumCPU()), Isolation: "process"},
-		Alarm: stream.DefaultAlarm(),
+		Alarm: stream.DefaultAlarm(), Gateway: gateway.DefaultConfig(),
 	}
 }
 
@@ -120,6 +125,9 @@ func (c Config) Validate(needsQueue bool) error {
 		return fmt.Errorf("mill.isolation is %q: say process or none", c.Mill.Isolation)
 	}
 	if err := c.Window.Validate(); err != nil {
+		return err
+	}
+	if err := c.Worker.Validate(); err != nil {
 		return err
 	}
 	if err := c.Alarm.Validate(); err != nil {

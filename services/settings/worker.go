@@ -62,17 +62,19 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 	if window.Dir, err = c.ScratchDir(); err != nil {
 		return w, err
 	}
+	fetch = fromUploads(s, window.Dir, c.Source.S3.MaxBytes, fetch)
 	client, err := queue.Open(c.Queue)
 	if err != nil {
 		return w, err
 	}
 	w.closed = append(w.closed, func() { client.Close() })
 	w.Worker = worker.New(worker.Parts{
+		Config: c.Worker, StartPolicy: c.Queue.Start.String(), RetentionGap: c.Queue.OnRetentionLoss == queue.LossGap,
 		Topic: worker.Kafka(client), Message: c.MessageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
 		Recipes: recipes, Count: c.Mill.Count, Observe: stream.NewAlarm(w.Tally, c.Alarm, raise), Log: log, Tools: c.Tools(), Keep: keepIn(s),
 	})
 	if c.Metrics.Listen != "" {
-		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, log)
+		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, w.Status, log)
 		if err != nil {
 			return w, err
 		}

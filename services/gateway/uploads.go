@@ -1,0 +1,304 @@
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/tus/tusd/v2/pkg/handler"
+	"github.com/tus/tusd/v2/pkg/memorylocker"
+	"golang.org/x/exp/slog"
+
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/message"
+	"github.com/millrace/millrace/services/gateway/identity"
+	"github.com/millrace/millrace/services/gateway/upload"
+)
+
+// jobHeader is where a client learns which job its upload has become.
+const jobHeader = "Millrace-Job"
+
+// graceful is how long the store may take to keep the last bytes of a broken connection.
+const graceful = 10 * time.Second
+
+func (g *Gateway) newTus() (*handler.UnroutedHandler, error) {
+	composer := handler.NewStoreComposer()
+	g.uploads.Use(composer)
+	memorylocker.New().UseIn(composer)
+	return handler.NewUnroutedHandler(handler.Config{
+		StoreComposer: composer, BasePath: uploadsPath, MaxSize: min(g.cfg.Limits.MaxUpload, upload.MaxSize),
+		DisableDownload: true, DisableConcatenation: true, Cors: &handler.CorsConfig{Disable: true},
+		NetworkTimeout: g.cfg.Limits.Idle, GracefulRequestCompletionTimeout: g.graceful(),
+		// Its lines have paths and ids in them; ours say enough.
+		Logger:                    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		PreUploadCreateCallback:   g.uploadBegins,
+		PreFinishResponseCallback: g.uploadEnds,
+	})
+}
+
+// graceful is also how long tusd keeps a goroutine after each request.
+func (g *Gateway) graceful() time.Duration { return min(graceful, g.cfg.Finish) }
+
+// resumable serves the tus protocol with one of tusd's handlers behind it.
+func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
+	inner := g.tus.Middleware(h)
+	return func(w http.ResponseWriter, r *http.Request, c caller) error {
+		if r.Header.Get("X-Http-Method-Override") != "" {
+			return badRequest("X-HTTP-Method-Override is not taken here")
+		}
+		if id := r.PathValue("upload"); id != "" && r.Method != http.MethodDelete {
+			job, err := g.settled(r.Context(), id)
+			if err != nil {
+				return err
+			}
+			if job != "" {
+				w.Header().Set(jobHeader, job)
+			}
+		}
+		tw := &tusWriter{ResponseWriter: w, expires: time.Now().Add(g.cfg.Limits.Expire)}
+		inner.ServeHTTP(tw, r)
+		return tw.problem()
+	}
+}
+
+// metadata of an upload that mean something here; others are refused, so that a typing
+// error is found at the start.
+func uploadNames() []string {
+	return []string{"dataset", "id", "filename", "filetype", "meta", "provenance", "role", "sha256"}
+}
+
+// uploadBegins checks what the upload's job will be, before a byte of it comes.
+func (g *Gateway) uploadBegins(e handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {
+	c, err := g.callerOf(e.Context)
+	if err != nil {
+		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(err)
+	}
+	meta := map[string]string{}
+	for k, v := range e.Upload.MetaData {
+		known := false
+		for _, n := range uploadNames() {
+			known = known || n == k
+		}
+		if !known {
+			return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(badRequest("Upload-Metadata has %.40q; known are %v", k, uploadNames()))
+		}
+		meta[k] = v
+	}
+	if e.Upload.Size > c.MaxBytes {
+		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(tooLarge(c.MaxBytes))
+	}
+	if key := e.HTTPRequest.Header.Get("Idempotency-Key"); key != "" && meta["id"] == "" {
+		meta["id"] = keyID(c.tenant.Name, key, 0)
+	}
+	if meta["dataset"] == "" {
+		meta["dataset"] = first(c.defaultDataset(), g.parts.Dataset)
+	}
+	probe := &upload.State{ID: strings.Repeat("0", 26), Tenant: c.tenant.Name, Meta: meta}
+	if _, err := g.uploadJob(c, probe, strings.Repeat("0", 64)); err != nil {
+		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(err)
+	}
+	g.metrics.uploads.WithLabelValues("begun").Inc()
+	return handler.HTTPResponse{}, handler.FileInfoChanges{MetaData: meta}, nil
+}
+
+// callerOf is who a tus request is of.
+func (g *Gateway) callerOf(ctx context.Context) (caller, error) {
+	id, ok := identity.From(ctx)
+	t := g.tenants[id.Tenant]
+	if !ok || t == nil {
+		return caller{}, &problem{status: http.StatusForbidden, code: codeTenant, detail: "the upload's tenant may not use this gateway"}
+	}
+	return caller{id, t}, nil
+}
+
+// uploadJob is the job that an upload becomes. Without an id of the sender it is the
+// upload's own, so that to make the job twice makes a duplicate.
+func (g *Gateway) uploadJob(c caller, s *upload.State, digest string) (*order, error) {
+	m := pipeline.Media{URI: StoreURI(s.Key()), SHA256: digest, Role: s.Meta["role"], Type: s.Meta["filetype"]}
+	if m.Type == "" {
+		m.Type = mediaTypeOf(s.Meta["filename"])
+	}
+	doc := map[string]any{"id": first(s.Meta["id"], "upload-"+s.ID), "dataset": s.Meta["dataset"], "media": []pipeline.Media{m}}
+	for _, name := range []string{"meta", "provenance"} {
+		if v := s.Meta[name]; v != "" {
+			if !json.Valid([]byte(v)) {
+				return nil, badRequest("the upload's %s is not JSON", name)
+			}
+			doc[name] = json.RawMessage(v)
+		}
+	}
+	if name := s.Meta["filename"]; name != "" && s.Meta["meta"] == "" {
+		doc["meta"] = map[string]string{"filename": name}
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	orders, err := g.parse(c, message.Record{Value: raw, Headers: params{}.headers("application/json")})
+	if err != nil {
+		return nil, err
+	}
+	bare := orders[0].job
+	bare.Media = nil // the gateway's own URI is no matter of the tenant's sources
+	return orders[0], c.check(&bare)
+}
+
+// uploadEnds makes the job of an upload whose last byte has come.
+func (g *Gateway) uploadEnds(e handler.HookEvent) (handler.HTTPResponse, error) {
+	u, err := g.uploads.Get(e.Context, e.Upload.ID)
+	if err == nil {
+		err = g.settle(e.Context, u)
+	}
+	if err != nil {
+		return handler.HTTPResponse{}, tusError(err)
+	}
+	return handler.HTTPResponse{Header: handler.HTTPHeader{jobHeader: u.Job}}, nil
+}
+
+// settled brings an upload that is complete, but not yet a job, to its end: its process
+// was killed, or the topic did not answer. It returns the job's handle, or nothing for
+// one that is under way.
+func (g *Gateway) settled(ctx context.Context, id string) (string, error) {
+	u, err := g.uploads.Get(ctx, id)
+	switch {
+	case errors.Is(err, handler.ErrNotFound):
+		return "", nil // tusd says so
+	case err != nil:
+		return "", storeProblem(err)
+	case u.Job != "" || u.Offset() < u.Size:
+		return u.Job, nil
+	}
+	return u.Job, g.settle(ctx, u)
+}
+
+// settle publishes a complete upload's job. Two that do so at once make a duplicate, not
+// a second set of samples.
+func (g *Gateway) settle(ctx context.Context, u *upload.Upload) error {
+	if u.Job != "" {
+		return nil
+	}
+	ctx = identity.With(context.WithoutCancel(ctx), identity.Identity{Tenant: u.Tenant})
+	c, err := g.callerOf(ctx)
+	if err != nil {
+		return err
+	}
+	sum := u.Body().SHA256
+	digest := hex.EncodeToString(sum[:])
+	if want := u.Meta["sha256"]; want != "" && want != digest {
+		err := &problem{status: http.StatusUnprocessableEntity, code: codeDigest, detail: fmt.Sprintf("the upload's sha256 is %s; %.64s was announced; it is removed: begin anew", digest, want)}
+		return errors.Join(err, u.Remove(ctx, true))
+	}
+	if err := u.FinishUpload(ctx); err != nil {
+		return storeProblem(err)
+	}
+	o, err := g.uploadJob(c, &u.State, digest)
+	if err != nil {
+		return err
+	}
+	rec, err := message.Encode(o.job)
+	if err != nil {
+		return err
+	}
+	places, errs := g.topic.send(ctx, oneMessage(rec, u.Tenant))
+	if errs[0] != nil {
+		return errs[0]
+	}
+	g.metrics.uploads.WithLabelValues("complete").Inc()
+	g.metrics.stored.Add(float64(u.Size))
+	if err := u.SetJob(ctx, g.placed(c, &o.job, places[0]).Job); err != nil {
+		g.log.Warn("an upload's job is published, but that is not written down; it may come twice, as a duplicate", "upload", u.ID, "error", err)
+	}
+	return nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// tusError is a problem as tusd sends it; tusWriter makes a problem of it again.
+func tusError(err error) error {
+	p := problemOf(err)
+	b, _ := json.Marshal(p.body("")) // of strings and numbers
+	return handler.Error{ErrorCode: string(p.code), Message: p.detail, HTTPResponse: handler.HTTPResponse{
+		StatusCode: p.status, Body: string(b), Header: handler.HTTPHeader{"Content-Type": "application/problem+json"},
+	}}
+}
+
+// tusWriter keeps back tusd's errors, which are plain text, to send problems instead,
+// and adds what tusd does not know: the expiration extension.
+type tusWriter struct {
+	http.ResponseWriter
+	expires time.Time
+	failed  int
+	text    []byte
+}
+
+func (w *tusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *tusWriter) WriteHeader(status int) {
+	h := w.Header()
+	if status >= http.StatusBadRequest {
+		w.failed = status
+		return
+	}
+	if u, err := url.Parse(h.Get("Location")); err == nil && u.Path != "" {
+		h.Set("Location", u.Path) // a proxy may have another scheme and host than the request here
+	}
+	if e := h.Get("Tus-Extension"); e != "" {
+		h.Set("Tus-Extension", e+",expiration")
+	}
+	if status == http.StatusCreated || status == http.StatusNoContent && h.Get("Upload-Offset") != "" {
+		h.Set("Upload-Expires", w.expires.UTC().Format(http.TimeFormat))
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *tusWriter) Write(p []byte) (int, error) {
+	if w.failed == 0 {
+		return w.ResponseWriter.Write(p)
+	}
+	if len(w.text)+len(p) <= 8<<10 {
+		w.text = append(w.text, p...)
+	}
+	return len(p), nil
+}
+
+var tusCode = regexp.MustCompile(`^ERR_[A-Z_]+: `)
+
+// problem is what tusd wanted to say; nil where all went well.
+func (w *tusWriter) problem() error {
+	if w.failed == 0 {
+		return nil
+	}
+	w.Header().Del("Content-Length")
+	var p Problem
+	if json.Unmarshal(w.text, &p) == nil && p.Code != "" {
+		return &problem{status: p.Status, code: p.Code, detail: p.Detail, wait: waitOf(p.Status)}
+	}
+	text := strings.TrimSpace(string(w.text))
+	switch {
+	case w.failed == http.StatusNotFound:
+		return &problem{status: w.failed, code: codeNotFound, detail: "there is no such upload of this tenant; it may have expired"}
+	case w.failed >= http.StatusInternalServerError:
+		return &problem{status: http.StatusServiceUnavailable, code: codeStore, wait: problemWait, detail: "the upload could not go on here; ask for its offset and go on", cause: errors.New(text)}
+	}
+	return &problem{status: w.failed, code: codeUpload, detail: tusCode.ReplaceAllString(text, "")}
+}
+
+func waitOf(status int) time.Duration {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		return problemWait
+	}
+	return 0
+}
