@@ -60,6 +60,8 @@ var advice = map[codecs.Code]string{
 	pipeline.CodeStall:       "decoding made no progress: the file is damaged or hostile; transcode it elsewhere, or leave it",
 	pipeline.CodeLimitOutput: "it gives more bytes than a record may have: pick fewer frames or smaller arrays in the recipe, or split the medium, " + again,
 
+	pipeline.CodePoison: "the worker itself died each time that it had this message in hand: look at the workers' logs of that time, and report it; send the job again once it is mended",
+
 	codecs.CodeInvalid:      "the bytes are not the medium that they claim to be: upload it anew, " + again,
 	codecs.CodeTruncated:    "the bytes end early: upload the whole medium, " + again,
 	codecs.CodeNoVideo:      "it has no picture: leave it, or take sound alone in the recipe",

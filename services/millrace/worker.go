@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/millrace/millrace/services/settings"
+	"github.com/millrace/millrace/services/worker"
 )
 
 type workerCmd struct {
 	storeFlags
 	queueFlags
 	Recipes []string `name:"recipe" help:"Recipe file, or folder of recipes. May be repeated." placeholder:"PATH" sep:"none"`
-	Metrics string   `help:"Serve /metrics and /healthz at this address." placeholder:"HOST:PORT"`
+	Metrics string   `help:"Serve /metrics, /healthz and /readyz at this address." placeholder:"HOST:PORT"`
 }
 
 func (workerCmd) Help() string {
@@ -43,9 +46,13 @@ func runWorker(a *app, cfg settings.Config) error {
 	if err != nil {
 		return err
 	}
-	defer built.Close()
 	a.drains.Store(true)
-	if err := built.Run(a.ctx, a.stop); err != nil {
+	err = built.Run(a.ctx, a.stop)
+	if errors.Is(err, worker.ErrStalled) {
+		return err // what hangs may hold up the closing, too; the process's end is what frees it
+	}
+	built.Close()
+	if err != nil {
 		return err
 	}
 	if a.ctx.Err() != nil {

@@ -3,11 +3,13 @@
 package settings
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 
+	"github.com/millrace/millrace/pipeline/claim"
 	"github.com/millrace/millrace/pipeline/message"
 	"github.com/millrace/millrace/pipeline/mill"
 	"github.com/millrace/millrace/pipeline/queue"
@@ -43,6 +45,8 @@ type Config struct {
 
 	// Version of the program, for samples and records. Set by the program.
 	Version string `yaml:"-"`
+	// Racers starts another process that races in the probe of a store. Set by the program.
+	Racers func(ctx context.Context, c Config) (crew store.Crew, end func(), err error) `yaml:"-"`
 }
 
 // Store says where datasets are written.
@@ -50,6 +54,10 @@ type Store struct {
 	// URL is s3://bucket/prefix, file:///path, or a path.
 	URL          string `yaml:"url"`
 	store.Config `yaml:",inline"`
+	// ClaimLog decides what is created, where the store ignores conditional writes.
+	ClaimLog claim.Config `yaml:"claim_log"`
+	// OtherEndpoints reach the same store too; the probe races over all.
+	OtherEndpoints []string `yaml:"other_endpoints"`
 }
 
 // Ingest says how messages are read.
@@ -95,6 +103,7 @@ func Default() Config {
 	q := queue.Default()
 	q.Topic, q.Group = "millrace.ingest", "millrace"
 	return Config{
+		Store: Store{ClaimLog: claim.DefaultConfig()},
 		Queue: q, Source: source.DefaultConfig(), Window: stream.DefaultConfig(), Worker: worker.DefaultConfig(),
 		Mill:  Mill{Config: mill.DefaultConfig(runtime.NumCPU()), Isolation: "process"},
 		Alarm: stream.DefaultAlarm(), Gateway: gateway.DefaultConfig(),
@@ -109,6 +118,12 @@ func (c Config) Validate(needsQueue bool) error {
 	}
 	if err := c.Store.Config.Validate(); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if err := c.Store.ClaimLog.Validate(); err != nil {
+		return fmt.Errorf("store.claim_log.%w", err)
+	}
+	if c.Store.ClaimLog.Topic != "" && len(c.Queue.Brokers) == 0 {
+		return fmt.Errorf("store.claim_log.topic is set, and queue.brokers is empty: the claim log is a topic of that cluster")
 	}
 	if needsQueue {
 		if err := c.Queue.Validate(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,18 +17,26 @@ import (
 	"github.com/millrace/millrace/pipeline/stream"
 )
 
-// Serve gives /metrics (Prometheus) and /healthz at an address until stop is called. addr
-// is where it listens, for a port of 0.
-func Serve(listen string, t *stream.Tally, log *slog.Logger) (addr string, stop func(), err error) {
+// Serve gives /metrics (Prometheus), /healthz (the process lives) and /readyz (it is in the
+// group, nothing is halted, and it does not drain; else 503 with the reason) at an address
+// until stop is called. addr is where it listens, for a port of 0.
+func Serve(listen string, t *stream.Tally, status func() Status, log *slog.Logger) (addr string, stop func(), err error) {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return "", nil, fmt.Errorf("metrics.listen: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(tallied{t}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(tallied{t}, states{status}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := status().Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	done := make(chan struct{})
 	go func() {
@@ -45,6 +54,43 @@ func Serve(listen string, t *stream.Tally, log *slog.Logger) (addr string, stop 
 		}
 		<-done
 	}, nil
+}
+
+// states shows what a worker is at to Prometheus.
+type states struct{ status func() Status }
+
+var (
+	joinedDesc    = prometheus.NewDesc("millrace_group_joined", "1 while the worker has a place in the consumer group.", nil, nil)
+	drainingDesc  = prometheus.NewDesc("millrace_draining", "1 once the worker drains.", nil, nil)
+	partitionDesc = prometheus.NewDesc("millrace_partitions", "Partitions of this worker, by state.", []string{"state"}, nil)
+	haltedDesc    = prometheus.NewDesc("millrace_partition_halted", "1 for each partition on which nothing goes on until somebody acts.", []string{"partition"}, nil)
+	lostDesc      = prometheus.NewDesc("millrace_offsets_lost_total", "Offsets that retention removed before they were read.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (states) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{joinedDesc, drainingDesc, partitionDesc, haltedDesc, lostDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c states) Collect(ch chan<- prometheus.Metric) {
+	s := c.status()
+	flag := map[bool]float64{true: 1}
+	ch <- prometheus.MustNewConstMetric(joinedDesc, prometheus.GaugeValue, flag[s.Joined])
+	ch <- prometheus.MustNewConstMetric(drainingDesc, prometheus.GaugeValue, flag[s.Draining])
+	ch <- prometheus.MustNewConstMetric(lostDesc, prometheus.CounterValue, float64(s.Lost))
+	count := map[State]int{}
+	for _, p := range s.Partitions {
+		count[p.State]++
+		if p.State == Halted {
+			ch <- prometheus.MustNewConstMetric(haltedDesc, prometheus.GaugeValue, 1, strconv.Itoa(p.Partition))
+		}
+	}
+	for _, state := range States {
+		ch <- prometheus.MustNewConstMetric(partitionDesc, prometheus.GaugeValue, float64(count[state]), string(state))
+	}
 }
 
 // tallied shows a tally's counts to Prometheus.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,12 +15,13 @@ import (
 
 func TestMetrics(t *testing.T) {
 	tally := &stream.Tally{}
-	addr, stop, err := Serve("127.0.0.1:0", tally, slog.New(slog.DiscardHandler))
+	status := Status{Joined: true, Lost: 7, Partitions: []Partition{{0, Running, ""}, {3, Running, ""}}}
+	addr, stop, err := Serve("127.0.0.1:0", tally, func() Status { return status }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	get := func(path string) string {
+	get := func(path string, code ...int) string {
 		t.Helper()
 		r, err := http.Get("http://" + addr + path)
 		if err != nil {
@@ -27,7 +29,7 @@ func TestMetrics(t *testing.T) {
 		}
 		defer r.Body.Close()
 		b, err := io.ReadAll(r.Body)
-		if err != nil || r.StatusCode != http.StatusOK {
+		if err != nil || !slices.Contains(append(code, http.StatusOK), r.StatusCode) {
 			t.Fatalf("%s: %s, %v", path, r.Status, err)
 		}
 		return string(b)
@@ -42,6 +44,7 @@ func TestMetrics(t *testing.T) {
 		`millrace_jobs_total{status="ok"} 1`, `millrace_jobs_total{status="dup-of"} 1`, `millrace_jobs_total{status="quarantined"} 1`,
 		`millrace_quarantined_total{code="decode.invalid"} 1`, "millrace_samples_total 3", "millrace_tokens_total 300",
 		"millrace_media_seconds_total 1.5", "millrace_source_bytes_total 1010", "millrace_shards_total 1", "millrace_shard_bytes_total 500", "go_goroutines",
+		"millrace_group_joined 1", "millrace_draining 0", `millrace_partitions{state="running"} 2`, `millrace_partitions{state="halted"} 0`, "millrace_offsets_lost_total 7",
 	} {
 		if !strings.Contains(got, want+"\n") && !strings.Contains(got, want+" ") {
 			t.Errorf("/metrics has no %s", want)
@@ -50,7 +53,23 @@ func TestMetrics(t *testing.T) {
 	if get("/healthz") != "ok\n" {
 		t.Error("/healthz is not ok")
 	}
-	if _, _, err := Serve(addr, tally, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "metrics.listen") {
+	if got := get("/readyz"); got != "ok\n" {
+		t.Errorf("/readyz says %q", got)
+	}
+	for want, s := range map[string]Status{
+		"draining\n":                           {Joined: true, Draining: true},
+		"not in the consumer group\n":          {},
+		"partition 3 is halted: log is gone\n": {Joined: true, Partitions: []Partition{{0, Running, ""}, {3, Halted, "log is gone"}}},
+	} {
+		status = s
+		if got := get("/readyz", http.StatusServiceUnavailable); got != want {
+			t.Errorf("/readyz says %q, want %q", got, want)
+		}
+	}
+	if got := get("/metrics"); strings.Contains(got, `millrace_partition_halted{partition="3"} 1`) != (len(status.Partitions) == 2) {
+		t.Error("the halted partition is not shown as it is")
+	}
+	if _, _, err := Serve(addr, tally, func() Status { return status }, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "metrics.listen") {
 		t.Errorf("a taken address gives %v", err)
 	}
 }

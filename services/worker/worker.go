@@ -4,17 +4,16 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/message"
 	"github.com/millrace/millrace/pipeline/queue"
 	"github.com/millrace/millrace/pipeline/store"
@@ -23,6 +22,7 @@ import (
 
 // Parts is what a worker works with. The worker owns none of them.
 type Parts struct {
+	Config  Config
 	Topic   Topic
 	Message message.Options
 	Window  stream.Config
@@ -38,6 +38,10 @@ type Parts struct {
 	Tools map[string]string
 	// Keep is as in stream.Parts.
 	Keep func(ctx context.Context, r *pipeline.Recipe) error
+	// StartPolicy says how the topic's StartOffset finds it, for the ledger.
+	StartPolicy string
+	// RetentionGap writes down what retention removed, and goes on; else such a stream halts.
+	RetentionGap bool
 	// ID makes up what must never have been given before: this process's incarnation,
 	// tokens, names of shards. nil makes ULIDs. It may be called from several goroutines.
 	ID func() string
@@ -45,26 +49,55 @@ type Parts struct {
 	Jitter func(most time.Duration) time.Duration
 }
 
+// Config is the worker section of the settings. Zero values mean the defaults.
+type Config struct {
+	// Stalled is how long a partition with a backlog may show no sign of life before the
+	// process ends itself: heartbeats alone would keep the partition for ever. 5 min.
+	Stalled time.Duration `yaml:"stalled_after"`
+	// Unassigned is how long work is kept between two generations of the group. 30 s.
+	Unassigned time.Duration `yaml:"unassigned_for"`
+}
+
+// DefaultConfig has the defaults.
+func DefaultConfig() Config {
+	return Config{Stalled: 5 * time.Minute, Unassigned: 30 * time.Second}
+}
+
+// Validate refuses settings by name.
+func (c Config) Validate() error {
+	switch {
+	case c.Stalled < 10*time.Second:
+		return fmt.Errorf("worker.stalled_after is %v; it needs 10s or more", c.Stalled)
+	case c.Unassigned < time.Second:
+		return fmt.Errorf("worker.unassigned_for is %v; it needs 1s or more", c.Unassigned)
+	}
+	return nil
+}
+
 // Worker consumes a topic.
 type Worker struct {
 	Parts
-	writer string
-	ahead  chan struct{}
-	drain  chan struct{}
+	writer   string
+	ahead    chan struct{}
+	draining context.Context // ends when the drain begins
+	drain    context.CancelFunc
+	work     context.Context // ends when all work is given up
 
-	mu   sync.Mutex // between the drain's beginning and a partition's
-	busy sync.WaitGroup
+	// A stream rests after a failure, longer each time; one that went on for restMax begins
+	// anew. One that is halted is looked at again now and then, which costs it nothing.
+	restMin, restMax, restHalt time.Duration
+
+	mu     sync.Mutex // between the drain's beginning and a line's, too
+	lines  map[int]*line
+	fences map[int]*fencing
+	joined bool
+	busy   sync.WaitGroup // lines
+	stuck  atomic.Bool    // the process is to end over hung work
+	gone   atomic.Int64   // offsets that retention removed
 }
 
 // DrainWithin is how long a worker that was told to stop may finish what it has taken.
 const DrainWithin = 20 * time.Second
-
-// A partition rests after its stream failed, longer each time: every attempt adds a
-// fence to the ledger. One that worked for restMax begins anew.
-const (
-	restMin = 5 * time.Second
-	restMax = 5 * time.Minute
-)
 
 // New makes a worker. Run runs it once.
 func New(p Parts) *Worker {
@@ -74,143 +107,76 @@ func New(p Parts) *Worker {
 	if p.Jitter == nil {
 		p.Jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
 	}
-	return &Worker{Parts: p, writer: p.ID(), ahead: make(chan struct{}, 2*p.Count+1), drain: make(chan struct{})}
+	d := DefaultConfig()
+	if p.Config.Stalled <= 0 {
+		p.Config.Stalled = d.Stalled
+	}
+	if p.Config.Unassigned <= 0 {
+		p.Config.Unassigned = d.Unassigned
+	}
+	w := &Worker{
+		Parts: p, writer: p.ID(), ahead: make(chan struct{}, 2*p.Count+1), lines: map[int]*line{}, fences: map[int]*fencing{},
+		restMin: 5 * time.Second, restMax: 5 * time.Minute, restHalt: time.Minute,
+	}
+	w.draining, w.drain = context.WithCancel(context.Background())
+	return w
 }
 
 // Run consumes until stop is closed, then takes nothing new, finishes and commits what
 // it has for at most DrainWithin, and leaves the group. When ctx ends it leaves at
-// once; what was not committed is taken again by whoever comes next.
+// once; what was not committed is taken again by whoever comes next. It returns
+// ErrStalled when work hangs: the process must end then, and not wait for it.
 func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m, err := w.Topic.Join(work, queue.Owner{
-		Own: w.own,
-		Assigned: func(generation int32, has, lost []int) {
-			w.Log.Info("partitions assigned", "generation", generation, "has", has, "lost", lost)
-		},
-		Health: func(err error) {
-			if err != nil {
-				w.Log.Warn("group membership", "error", err)
-			}
-		},
-	})
+	w.work = work
+	m, err := w.Topic.Join(work, queue.Owner{Own: w.own, Assigned: w.assigned, Health: w.health})
 	if err != nil {
 		return err
 	}
+	stalled := make(chan error, 1)
+	var watch sync.WaitGroup
+	watch.Go(func() { w.watch(work, stalled) })
 	select {
 	case <-stop:
 		w.Log.Info("draining: nothing new is taken", "within", DrainWithin)
 		w.mu.Lock()
-		close(w.drain)
+		w.drain()
 		w.mu.Unlock()
-		w.wait(ctx)
+		if !w.wait(ctx, DrainWithin) {
+			w.Log.Warn("the drain took too long: what is not committed will be taken again")
+		}
+	case err = <-stalled:
+		w.stuck.Store(true)
 	case <-ctx.Done():
 	}
 	cancel()
-	leave, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	watch.Wait()
+	leave, done := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer done()
 	if err := m.Close(leave); err != nil { // the group gets over it; the ledger does not care
 		w.Log.Warn("leaving the group", "error", err)
 	}
-	return nil
+	if err == nil && !w.wait(leave, leaveWithin) {
+		w.Log.Warn("some work does not end")
+	}
+	return err
 }
 
-// wait returns when every stream has committed what it had, or the time is over.
-func (w *Worker) wait(ctx context.Context) {
+// leaveWithin bounds how long the end may take once all work is given up.
+const leaveWithin = 10 * time.Second
+
+// wait reports whether every line has ended within a time.
+func (w *Worker) wait(ctx context.Context, within time.Duration) bool {
 	done := make(chan struct{})
 	go func() { w.busy.Wait(); close(done) }()
-	t := time.NewTimer(DrainWithin)
+	t := time.NewTimer(within)
 	defer t.Stop()
 	select {
 	case <-done:
+		return true
 	case <-t.C:
-		w.Log.Warn("the drain took too long: what is not committed will be taken again")
 	case <-ctx.Done():
 	}
-}
-
-// begin counts a partition as worked on, unless the drain has begun: then it is left to
-// whoever gets it next.
-func (w *Worker) begin() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	select {
-	case <-w.drain:
-		return false
-	default:
-		w.busy.Add(1)
-		return true
-	}
-}
-
-// own works on one partition for one generation.
-func (w *Worker) own(ctx context.Context, a queue.Assignment) {
-	if !w.begin() {
-		return
-	}
-	defer w.busy.Done()
-	log := w.Log.With("topic", a.Topic, "partition", a.Partition, "generation", a.Generation)
-	for rest := restMin; ; rest = min(2*rest, restMax) {
-		start := time.Now()
-		err := w.stream(ctx, a, log)
-		if time.Since(start) > restMax {
-			rest = restMin
-		}
-		var below *queue.BelowStartError
-		var above *queue.AboveEndError
-		var other *queue.RecreatedError
-		switch {
-		case err == nil: // drained
-			return
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, ledger.ErrFenced):
-			log.Warn("another writer has this stream; it is left alone for this generation", "error", err)
-			return
-		case errors.As(err, &below), errors.As(err, &above), errors.As(err, &other):
-			log.Error("the stream is halted", "error", err)
-			return
-		}
-		log.Error("the stream failed and goes on from its ledger", "error", err, "after", rest)
-		select {
-		case <-time.After(rest):
-		case <-ctx.Done():
-			return
-		case <-w.drain:
-			return
-		}
-	}
-}
-
-// stream goes on where the partition's ledger ends.
-func (w *Worker) stream(ctx context.Context, a queue.Assignment, log *slog.Logger) error {
-	cluster, err := w.Topic.ClusterID(ctx)
-	if err != nil {
-		return err
-	}
-	id := ledger.KafkaStream(cluster, a.Topic, int32(a.Partition))
-	chain, known, err := stream.Take(ctx, w.Store, id, stream.Options{
-		Start:  func(ctx context.Context) (int64, error) { return w.Topic.StartOffset(ctx, a.Partition) },
-		Ledger: ledger.Options{Writer: w.writer, ID: w.ID, Jitter: w.Jitter, Report: func(what string, err error) { log.Warn(what, "error", err) }},
-	})
-	if err != nil {
-		return fmt.Errorf("taking the stream %s: %w", id, err)
-	}
-	log.Info("stream taken", "from", chain.Next())
-	p := w.Topic.Read(a.Partition, chain.Next(), "", func(err error) {
-		if err != nil {
-			log.Warn("fetching", "error", err)
-		}
-	})
-	defer p.Close()
-	s := stream.New(w.Window, stream.Parts{
-		Recipes: w.Recipes, Fetch: w.Fetch, Mills: w.Mills, Chain: chain, Store: w.Store, Known: known, Tools: w.Tools,
-		Ahead: w.ahead, Observe: w.Observe, Keep: w.Keep, Name: w.ID,
-		Advise: func(offset int64) {
-			if err := a.CommitAdvisory(offset); err != nil {
-				log.Debug("advisory offset", "error", err)
-			}
-		},
-	})
-	return s.Run(ctx, &feed{partition: p, options: w.Message, drain: w.drain})
+	return false
 }

@@ -2,29 +2,92 @@ package worker
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/queue"
+	"github.com/millrace/millrace/pipeline/store"
 )
 
 // A partition that is given to a worker while it drains is not begun, and does not race
 // with the wait for those that were.
 func TestGivenWhileDraining(t *testing.T) {
 	for range 100 {
-		w := &Worker{Parts: Parts{Log: slog.New(slog.DiscardHandler)}, drain: make(chan struct{})}
+		w := New(parts(t, newTopic(0), store.NewMemory(), &mills{}))
+		w.work = t.Context()
+		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		all.Go(func() {
-			if w.begin() {
-				w.busy.Done()
-			}
-		})
+		all.Go(func() { w.own(ctx, queue.Assignment{}) })
 		w.mu.Lock()
-		close(w.drain)
+		w.drain()
 		w.mu.Unlock()
-		w.wait(context.Background())
+		if !w.wait(t.Context(), time.Minute) {
+			t.Fatal("the drain does not end")
+		}
+		cancel()
 		all.Wait()
-		w.own(context.Background(), queue.Assignment{}) // would need a client if it were begun
+		w.own(t.Context(), queue.Assignment{}) // would work on it if it were begun
 	}
+}
+
+// The first word to stop lets what was taken be committed; what takes too long is left.
+func TestDrain(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"in time": 5 * time.Second, "too long": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, topic := store.NewMemory(), newTopic(1)
+				m := &mills{do: func(ctx context.Context, _ string) error {
+					select {
+					case <-time.After(wait):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}}
+				w := start(parts(t, topic, s, m))
+				synctest.Wait()
+				topic.deal(true)
+				synctest.Wait()
+				begun := time.Now()
+				if err := w.stop(); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(begun); took > DrainWithin+time.Second {
+					t.Errorf("it took %v", took)
+				}
+				_, ends, _ := chain(t, s)
+				if want := map[bool]int{true: 1, false: 0}[wait < DrainWithin]; len(ends) != want {
+					t.Errorf("%d offsets are committed, want %d", len(ends), want)
+				}
+			})
+		})
+	}
+}
+
+// Work that hangs ends the process, where there is work; nothing else does.
+func TestWatchdog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, topic := store.NewMemory(), newTopic(3)
+		m, release, _ := held("job-3")
+		hang := m.do
+		m.do = func(_ context.Context, id string) error { return hang(context.Background(), id) } // deaf
+		p := parts(t, topic, s, m)
+		p.Config.Stalled = time.Minute
+		w := start(p)
+		synctest.Wait()
+		topic.deal(true)
+		time.Sleep(time.Hour)
+		sound(t, s, 3)
+		topic.produce(1)
+		begun := time.Now()
+		err := w.end()
+		if took := time.Since(begun); !errors.Is(err, ErrStalled) || took < time.Minute || took > 2*time.Minute {
+			t.Errorf("after %v: %v", took, err)
+		}
+		release()
+		synctest.Wait()
+	})
 }
