@@ -96,7 +96,7 @@ func (c *chaos) killOne(f *fleet, rng *rand.Rand) {
 }
 
 // The shortest and the longest sleep of a stalled process. Most are short: a session is
-// over after 3 s.
+// over after 1.5 s.
 const (
 	stallMin = time.Second
 	stallMax = 40 * time.Second

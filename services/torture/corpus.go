@@ -27,7 +27,7 @@ const dataset = "torture"
 const recipe = `dataset: torture
 video: {pick: {uniform: 2}}
 keep: {frame: jpeg, quality: 60}
-outputs: [{format: webdataset, shard_bytes: 64KiB, shard_samples: 24, shard_age: 1200ms}]
+outputs: [{format: webdataset, shard_bytes: 64KiB, shard_samples: 24, shard_age: 800ms}]
 `
 
 // message is what is produced, and what is to become of it.

@@ -187,7 +187,7 @@ func (r *rig) worker(s *slot, topic string, env ...string) {
 
 // quick are settings with which a group finds out soon that a member is gone.
 func quick() []string {
-	return []string{"MILLRACE_QUEUE_SESSION_TIMEOUT=3s", "MILLRACE_QUEUE_HEARTBEAT_INTERVAL=500ms", "MILLRACE_QUEUE_REBALANCE_TIMEOUT=6s"}
+	return []string{"MILLRACE_QUEUE_SESSION_TIMEOUT=1500ms", "MILLRACE_QUEUE_HEARTBEAT_INTERVAL=400ms", "MILLRACE_QUEUE_REBALANCE_TIMEOUT=6s"}
 }
 
 // rest waits for requests that are still to land.
