@@ -192,6 +192,13 @@ func (m *mills) Do(ctx context.Context, a *mill.Assignment, sink mill.Sink) (pip
 	return pipeline.Verdict{Samples: 1}, nil
 }
 
+// times is how often a job ran.
+func (m *mills) times(id string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ran[id]
+}
+
 // most is how often any job ran.
 func (m *mills) most() (n int) {
 	m.mu.Lock()
