@@ -49,7 +49,7 @@ type Gateway struct {
 	fates   *fates
 	keys    *memory
 	slots   chan struct{}
-	uploads *upload.Store // nil where the store takes no parts
+	uploads *upload.Store
 	tus     *handler.UnroutedHandler
 	metrics *metrics
 	ready   readiness
