@@ -63,7 +63,7 @@ func short() options {
 func tiny() options {
 	return options{
 		seed: 1, messages: 300, campaigns: []string{"kills", "stalls", "rebalances", "store"},
-		faults: 20 * time.Second, most: time.Minute, settle: 2 * time.Minute,
+		faults: 20 * time.Second, most: time.Minute, settle: 4 * time.Minute,
 		workers: 2, extra: 1, parts: 2, killGap: 6 * time.Second, rate: 0.2,
 		goals: map[string]int{kills: 4, stalls: 1, rebalances: 2, storeFaults: 20},
 	}

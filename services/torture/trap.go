@@ -39,6 +39,7 @@ var killPoints = []point{
 	{"recipe.put", before}, {"recipe.put", landed}, {"recipe.head", replied},
 	{"record.put", before}, {"record.put", landed}, {"record.put", late}, {"record.put", replied}, {"readback.get", before},
 	{"hint.put", before}, {"hint.put", landed},
+	{"attempt.put", landed}, {"attempt.put", late}, {"attempt.delete", before},
 }
 
 // stallPoints are where workers are stopped while others take over.
