@@ -23,10 +23,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		kafkatest.StopShared()
-		os.Exit(code)
-	}))
+	code := m.Run()
+	kafkatest.StopShared()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 // topic is a log of one partition, and a group whose only member is told by the test what
@@ -213,6 +218,7 @@ func (m *mills) most() (n int) {
 // to end by itself. They give what Run gave.
 type run struct {
 	*Worker
+	begin           func()
 	stop, kill, end func() error
 }
 
@@ -230,14 +236,19 @@ func parts(t testing.TB, topic Topic, s store.Store, m stream.Mills) Parts {
 }
 
 func start(p Parts) run {
+	r := prepare(p)
+	r.begin()
+	return r
+}
+
+func prepare(p Parts) run {
 	w := New(p)
 	ctx, cancel := context.WithCancel(context.Background())
 	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- w.Run(ctx, stop) }()
 	end := func(f func()) func() error {
 		return sync.OnceValue(func() error { f(); err := <-ended; cancel(); ended <- err; return err })
 	}
-	return run{w, end(func() { close(stop) }), end(cancel), end(func() {})}
+	return run{w, func() { go func() { ended <- w.Run(ctx, stop) }() }, end(func() { close(stop) }), end(cancel), end(func() {})}
 }
 
 // chain is what the ledger of partition 0 says: its records' kinds, and every offset's end.

@@ -45,22 +45,22 @@ type Member interface {
 }
 
 // Kafka is the topic of a client, which its opener closes after the worker's end.
-func Kafka(c *queue.Client) Topic { return kafka{c} }
+func Kafka(c *queue.Client) Topic { return client{c} }
 
-type kafka struct{ *queue.Client }
+type client struct{ *queue.Client }
 
-func (k kafka) Name() string { return k.Topic() }
+func (c client) Name() string { return c.Topic() }
 
-func (k kafka) ID(ctx context.Context) (string, error) { return k.TopicID(ctx) }
+func (c client) ID(ctx context.Context) (string, error) { return c.TopicID(ctx) }
 
-func (k kafka) Read(partition int, from int64, id string, health func(error)) Records {
-	p := k.Client.Read(partition, from, health)
+func (c client) Read(partition int, from int64, id string, health func(error)) Records {
+	p := c.Client.Read(partition, from, health)
 	p.Pin(id)
 	return p
 }
 
-func (k kafka) Join(ctx context.Context, o queue.Owner) (Member, error) {
-	m, err := k.Client.Join(ctx, o)
+func (c client) Join(ctx context.Context, o queue.Owner) (Member, error) {
+	m, err := c.Client.Join(ctx, o)
 	if err != nil {
 		return nil, err // not a nil *queue.Member in a Member
 	}
