@@ -49,7 +49,7 @@ func (g *Gateway) graceful() time.Duration { return min(graceful, g.cfg.Finish) 
 
 // resumable serves the tus protocol with one of tusd's handlers behind it.
 func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
-	inner := g.tus.Middleware(h)
+	inner := http.StripPrefix(strings.TrimSuffix(uploadsPath, "/"), g.tus.Middleware(h))
 	return func(w http.ResponseWriter, r *http.Request, c caller) error {
 		if r.Header.Get("X-Http-Method-Override") != "" {
 			return badRequest("X-HTTP-Method-Override is not taken here")
