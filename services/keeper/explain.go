@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/shard"
@@ -17,15 +16,22 @@ type Options struct {
 	// Samples looks into the shards for the keys of a job's samples. A question for a key
 	// does so anyway.
 	Samples bool
+	// All goes on behind the first that an id, or a sample's key, leads to.
+	All bool
+	// Progress, if set, hears how a search goes, never twice at the same time.
+	Progress func(Searched)
 	// Open reads a shard. There is nothing to close.
 	Open func(context.Context, ledger.Shard) (shard.Reader, error)
 }
 
 // Explain says what became of a message, or where a sample is and came from. An offset is
 // found by bisection. An id, or a sample's key, which derives from dataset and id, is
-// looked for in the outcomes of all records; no shard is read to find the record. A
-// sequence's key says nothing of its members, so sequences are looked for in the shards
-// that hold some.
+// looked for in the outcomes of records, from the ends of all streams backwards, up to the
+// first; no shard is read to find the record. A sequence's key says nothing of its members,
+// so sequences are looked for in the shards that hold some.
+//
+// Shards that were merged, or that something was taken down from, are followed to what they
+// became.
 //
 // Nothing is changed, and nothing but the store is asked. That there is no such thing is
 // an Answer too; an error means that the store could not be read.
@@ -36,7 +42,9 @@ func Explain(ctx context.Context, s ledger.Store, text string, o Options) (*Answ
 		e.answer = &Answer{Asked: text, By: q.by, Fates: []Fate{}}
 		switch {
 		case q.by == ByOffset:
-			err = e.offset(q)
+			if err = e.offset(q); err == nil {
+				err = e.finish()
+			}
 		case q.sequence():
 			err = e.sequence(q.text)
 		default:
@@ -137,12 +145,6 @@ func (e *explainer) fate(stream ledger.Stream, r *ledger.Record, o ledger.Outcom
 					f.Recipes = append(f.Recipes, sh.Recipe)
 				}
 			}
-		}
-	}
-	if e.o.Samples {
-		prefix := jobPrefix(o.Dataset, o.ID)
-		if err := e.lookInto(f.Shards, func(key string) bool { return strings.HasPrefix(key, prefix) }, false); err != nil {
-			return f, err
 		}
 	}
 	var err error

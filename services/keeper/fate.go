@@ -50,6 +50,8 @@ type Fate struct {
 	Record  *Record         `json:"record,omitempty"` // nil where no record accounts for it
 	Recipes []string        `json:"recipes,omitempty"`
 	Shards  []Shard         `json:"shards,omitempty"`
+	// TakenDown is the takedown since which none of its samples is in any shard.
+	TakenDown *Change `json:"taken_down,omitempty"`
 	// Snapshots are those that include it; nil if none does yet.
 	Snapshots *Snapshots `json:"snapshots,omitempty"`
 }
@@ -66,9 +68,13 @@ type Record struct {
 	Tools  map[string]string `json:"tools,omitempty"`
 }
 
-// Shard is a shard that may hold a job's samples: the record says which offsets are in it.
+// Shard is a shard that may hold a job's samples: the record says which offsets are in it,
+// and an edit what became what.
 type Shard struct {
 	ledger.Shard
+	// Gone is the edit that has replaced it; nil if the latest snapshot has it, or there is
+	// none yet. What it became is in the list too.
+	Gone *Change `json:"gone,omitempty"`
 	// Read says that the shard was looked into; Holds are then the samples that were asked
 	// for, or, if that failed, Fault says why.
 	Read  bool     `json:"read"`

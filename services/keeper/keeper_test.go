@@ -130,20 +130,19 @@ func keys(t fataler, s store.Store) []string {
 	t.Helper()
 	var all []string
 	e := &explainer{ctx: context.Background(), s: store.Plain{Store: s}, o: Options{Open: open(s)}}
-	err := e.records(func(_ ledger.Stream, r *ledger.Record) (bool, error) {
-		for _, sh := range r.Shards {
-			err := e.walk(sh, func(_ shard.Reader, x *shard.Entry) (bool, error) {
+	for item, err := range ledger.Records(context.Background(), store.Plain{Store: s}, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sh := range item.Record.Shards {
+			err := e.walk(context.Background(), sh, func(_ shard.Reader, x *shard.Entry) (bool, error) {
 				all = append(all, x.Key)
 				return false, nil
 			})
 			if err != nil {
-				return false, err
+				t.Fatal(err)
 			}
 		}
-		return false, nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	slices.Sort(all)
 	return all

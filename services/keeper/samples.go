@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,14 +13,17 @@ import (
 	"github.com/millrace/millrace/pipeline/shard"
 )
 
-// lookInto notes in each shard the samples that are wanted: all, or the first alone. A
-// shard that can not be read is noted too: it is a fault of the shard's, and the rest of
+// lookInto notes in each shard the samples that are wanted: all, or the first alone. One
+// that was replaced is passed over, since what it became is in the list as well. A shard that can not be read is noted too: it is a fault of the shard's, and the rest of
 // the answer stands.
 func (e *explainer) lookInto(shards []Shard, wanted func(key string) bool, first bool) error {
 	for i := range shards {
 		sh := &shards[i]
+		if sh.Gone != nil {
+			continue
+		}
 		sh.Read = true
-		err := e.walk(sh.Shard, func(r shard.Reader, x *shard.Entry) (bool, error) {
+		err := e.walk(e.ctx, sh.Shard, func(r shard.Reader, x *shard.Entry) (bool, error) {
 			held, err := e.held(sh.Members > 0, r, x, wanted)
 			sh.Holds = append(sh.Holds, held...)
 			return first && len(sh.Holds) > 0, err
@@ -64,8 +68,8 @@ func fields(x *shard.Entry) []Field {
 }
 
 // walk calls visit for each entry of a shard, until it says that it is done.
-func (e *explainer) walk(sh ledger.Shard, visit func(shard.Reader, *shard.Entry) (done bool, err error)) error {
-	r, err := e.o.Open(e.ctx, sh)
+func (e *explainer) walk(ctx context.Context, sh ledger.Shard, visit func(shard.Reader, *shard.Entry) (done bool, err error)) error {
+	r, err := e.o.Open(ctx, sh)
 	if err != nil {
 		return err
 	}
@@ -91,8 +95,8 @@ type member struct {
 }
 
 // membersOf gives the members of a sequence, or nil if the shard does not hold it.
-func (e *explainer) membersOf(sh ledger.Shard, key string) (members []member, err error) {
-	err = e.walk(sh, func(r shard.Reader, x *shard.Entry) (bool, error) {
+func (e *explainer) membersOf(ctx context.Context, sh ledger.Shard, key string) (members []member, err error) {
+	err = e.walk(ctx, sh, func(r shard.Reader, x *shard.Entry) (bool, error) {
 		if x.Key != key {
 			return false, nil
 		}

@@ -19,6 +19,8 @@ type explainCmd struct {
 	What    string `arg:"" help:"[CLUSTER/]TOPIC/PARTITION/OFFSET, STREAM/OFFSET, a job's id, or a sample's key."`
 	By      string `help:"Take WHAT for an offset, id or key, whatever it looks like." enum:",offset,id,key" default:"" placeholder:"KIND"`
 	Samples bool   `help:"Look into the shards for the keys and fields of a job's samples. (A key is looked for anyway.)"`
+	All     bool   `help:"Do not stop at the first that an id or a key leads to."`
+	Quiet   bool   `short:"q" help:"Show no progress."`
 }
 
 func (explainCmd) Help() string {
@@ -29,8 +31,11 @@ func (explainCmd) Help() string {
 
 Says which record accounts for a message and how it ended, with what to do where it was
 refused; which bytes were read; the recipe, the shards and the snapshots. A sample's key leads
-to its job, and a sequence's to those of its members. An offset costs some tens of requests; an
-id or a key reads all records, and a sequence's key the headers of all shards with sequences.
+to its job, and a sequence's to those of its members. Shards that were merged are followed to
+what they became, and what was taken down is told with the reason. An offset costs some tens of
+requests. An id or a key is looked for from the ends of all streams backwards, up to the first
+(--all: up to the last), so it costs as many records as were committed since; a sequence's key
+costs the headers of the shards with sequences too.
 Exit code 3 if there is no such stream, id or sample here.`
 }
 
@@ -40,13 +45,19 @@ func (c explainCmd) Run(a *app) error {
 		return err
 	}
 	defer done()
+	bar := newSteps(a.errOut, "records")
+	tell := func(x keeper.Searched) { bar.at(x.Records, x.Of, fmt.Sprintf("in %d streams", x.Streams)) }
+	if c.Quiet {
+		tell = nil
+	}
 	answer, err := keeper.Explain(a.ctx, store.Plain{Store: s}, c.What, keeper.Options{
-		By: c.By, Samples: c.Samples,
+		By: c.By, Samples: c.Samples, All: c.All, Progress: tell,
 		Open: func(ctx context.Context, sh ledger.Shard) (shard.Reader, error) {
 			src := sourceOf(s, sh)
 			return src.Open(ctx)
 		},
 	})
+	bar.end()
 	if err != nil {
 		return err
 	}
@@ -117,7 +128,18 @@ func sourceText(s ledger.Source) string {
 }
 
 func printShard(w io.Writer, s *keeper.Shard) {
-	fmt.Fprintf(w, "  %-9s %s (%s): %d samples, %s, of offsets %d to %d\n", "shard", s.Key, s.Format, s.Samples, size(s.Bytes), s.From, s.To-1)
+	fmt.Fprintf(w, "  %-9s %s (%s): %d samples, %s", "shard", s.Key, s.Format, s.Samples, size(s.Bytes))
+	if s.To > 0 {
+		fmt.Fprintf(w, ", of offsets %d to %d", s.From, s.To-1)
+	}
+	fmt.Fprintln(w)
+	if c := s.Gone; c != nil {
+		did := map[ledger.EditKind]string{ledger.Compact: "merged", ledger.Takedown: "replaced by a takedown"}[c.Kind]
+		fmt.Fprintf(w, "            %s on %s, since snapshot %d: %s\n", did, c.Time.Format(time.DateOnly), c.Snapshot, c.Reason)
+		for _, key := range c.Became {
+			fmt.Fprintf(w, "            became %s\n", key)
+		}
+	}
 	if s.Fault != "" {
 		fmt.Fprintf(w, "            CAN NOT BE READ: %s (verify says more)\n", s.Fault)
 	}
