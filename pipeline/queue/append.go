@@ -140,3 +140,6 @@ func (c *Client) CreateTopic(ctx context.Context, partitions, replicas int, sett
 	_, err = c.settled(ctx)
 	return err
 }
+
+// IsUnknownTopic reports whether err says that the topic does not exist.
+func IsUnknownTopic(err error) bool { return errors.Is(err, kafka.UnknownTopicOrPartition) }

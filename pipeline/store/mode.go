@@ -57,3 +57,6 @@ func WriteMode(ctx context.Context, s Store, m Mode) error {
 	}
 	return s.Put(ctx, modeKey, BytesBody(data))
 }
+
+// ForgetMode removes what is written down.
+func ForgetMode(ctx context.Context, s Store) error { return s.Delete(ctx, modeKey) }

@@ -97,3 +97,10 @@ func (c *Config) set(name, value string) error {
 	*flag = on
 	return nil
 }
+
+// Location is what a URL names, without the settings in its query: what tells a store
+// from another, and may be written down.
+func Location(location string) string {
+	where, _, _ := strings.Cut(location, "?")
+	return strings.TrimRight(where, "/")
+}

@@ -22,15 +22,23 @@ import (
 type doctorCmd struct {
 	storeFlags
 	queueFlags
-	Settings bool `help:"List the environment names of all settings instead."`
+	ClaimLog      string   `name:"claim-log" help:"Kafka topic that decides what is created, for stores that ignore conditional writes." placeholder:"TOPIC"`
+	AlsoEndpoint  []string `name:"also-endpoint" help:"Another endpoint of the same store, to race over too. May be repeated." placeholder:"URL" sep:"none"`
+	SwitchMode    bool     `name:"switch-mode" help:"Let the settings say anew what decides creates: the store or the claim log. Stop every writer before."`
+	RebuildClaims bool     `name:"rebuild-claims" help:"Go on with a new, empty claim log, after the old topic was lost. Stop every writer before."`
+	Settings      bool     `help:"List the environment names of all settings instead."`
 }
 
 func (doctorCmd) Help() string {
 	return `Example:  millrace doctor --brokers kafka:9092 --to s3://bucket/set
 
 What is not named is not checked. The store check writes a few small objects below
-_probe/ and races writers against each other, since a store that ignores conditional
-writes loses data without a word. Exit code 3 if anything fails.`
+_probe/ and races writers of several processes against each other, since a store that
+ignores conditional writes loses data without a word; what it found is noted in the
+store, so that workers need not do it again. Exit code 3 if anything fails.
+
+A store without conditional writes needs a claim log (store.claim_log.topic). If that
+topic is lost, stop every writer, make it anew, and run doctor --rebuild-claims.`
 }
 
 func (c doctorCmd) Run(a *app) error {
@@ -46,13 +54,17 @@ func (c doctorCmd) Run(a *app) error {
 	}
 	c.storeFlags.apply(&cfg)
 	c.queueFlags.apply(&cfg)
+	set(&cfg.Store.ClaimLog.Topic, c.ClaimLog)
+	cfg.Store.OtherEndpoints = append(cfg.Store.OtherEndpoints, c.AlsoEndpoint...)
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Minute)
 	defer cancel()
 	d := &doctor{}
 	d.program()
 	d.mills(ctx, cfg)
 	d.machine(cfg)
-	d.store(ctx, cfg)
+	if d.deeds(ctx, c, cfg) {
+		d.store(ctx, cfg)
+	}
 	d.queue(ctx, cfg)
 	return d.report(a)
 }
@@ -131,6 +143,25 @@ func (d *doctor) machine(cfg settings.Config) {
 	}
 }
 
+// deeds does what was asked for besides checking. It is false if that failed.
+func (d *doctor) deeds(ctx context.Context, c doctorCmd, cfg settings.Config) bool {
+	if c.RebuildClaims {
+		was, is, err := cfg.RebuildClaims(ctx)
+		if err != nil {
+			d.add(queue.LevelFail, "claim log", "see that every writer is stopped, and that the topic is new and empty", "%v", err)
+			return false
+		}
+		d.add(queue.LevelOK, "claim log", "", "the store goes on with %s (%s), in place of %s (%s)", is.Topic, is.TopicID, was.Topic, was.TopicID)
+	}
+	if c.SwitchMode {
+		if err := cfg.SwitchMode(ctx); err != nil {
+			d.add(queue.LevelFail, "store", "check the URL, the endpoint and the credentials", "%v", err)
+			return false
+		}
+	}
+	return true
+}
+
 func (d *doctor) store(ctx context.Context, cfg settings.Config) {
 	if cfg.Store.URL == "" {
 		d.add(queue.LevelWarn, "store", "name one with --to or store.url", "none is named; not checked")
@@ -142,11 +173,16 @@ func (d *doctor) store(ctx context.Context, cfg settings.Config) {
 		return
 	}
 	defer done()
-	if _, err := store.Probe(ctx, s, 0, 0); err != nil {
-		d.add(queue.LevelFail, "store", "use a store with conditional writes: AWS S3, MinIO, versitygw 1.8 or newer, or a directory", "%v", err)
+	m, err := cfg.ProveStore(ctx, s, true)
+	if err != nil {
+		d.add(queue.LevelFail, "store", "use a store with conditional writes (AWS S3, MinIO, versitygw 1.8 or newer, a directory), or a claim log: store.claim_log.topic", "%v", err)
 		return
 	}
-	d.add(queue.LevelOK, "store", "", "%s: written, read and listed; of racing creates exactly one wins", cfg.Store.URL)
+	how := "by its conditional writes"
+	if m.Mode == store.Claims {
+		how = "by the claim log " + cfg.Store.ClaimLog.Topic
+	}
+	d.add(queue.LevelOK, "store", "", "%s: written, read and listed; of racing creates exactly one wins, %s: %d races of %d in %d processes, %s", cfg.Location(), how, m.Rounds, m.Racers, m.Crews, m.Took.Round(time.Millisecond))
 }
 
 func (d *doctor) queue(ctx context.Context, cfg settings.Config) {

@@ -43,7 +43,7 @@ var program = sync.OnceValues(func() (string, error) {
 var built string
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "mill" { // commands that are called, not run, start this binary's mills
+	if len(os.Args) > 1 && (os.Args[1] == "mill" || os.Args[1] == "racer") { // commands that are called, not run, start this binary's mills
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	code := m.Run()

@@ -67,6 +67,7 @@ type cli struct {
 	Doctor   doctorCmd   `cmd:"" help:"Check broker, store, FFmpeg, disk and limits; say what to do."`
 	Version  versionCmd  `cmd:"" help:"Print versions."`
 	Mill     millCmd     `cmd:"" hidden:"" help:"The child process that decodes; started by a worker."`
+	Racer    racerCmd    `cmd:"" hidden:"" help:"A process that races in the probe of a store; started by others."`
 
 	Completion kongplete.InstallCompletions `cmd:"" help:"Install shell completion."`
 }
@@ -106,7 +107,7 @@ func (a *app) settings() (settings.Config, error) {
 	if err != nil {
 		return c, usageError{err}
 	}
-	c.Version = version
+	c.Version, c.Racers = version, a.racers
 	return c, nil
 }
 

@@ -46,6 +46,9 @@ func (c Config) OpenBackfill(ctx context.Context) (b *Backfill, err error) {
 		return b, err
 	}
 	b.closed = append(b.closed, closed)
+	if _, err = c.ProveStore(ctx, b.Store, false); err != nil {
+		return b, err
+	}
 	b.Keep = keepIn(b.Store)
 	if b.Mills, err = c.OpenMills(ctx); err != nil {
 		return b, err

@@ -28,7 +28,12 @@ func (c Config) OpenStore(ctx context.Context) (s store.Store, closed func(), er
 	if cl, ok := raw.(interface{ Close() error }); ok {
 		closed = func() { cl.Close() }
 	}
-	return store.NewRetry(raw, store.Policy{}), closed, nil
+	s, release, err := c.decided(store.NewRetry(raw, store.Policy{}))
+	if err != nil {
+		closed()
+		return nil, nil, err
+	}
+	return s, func() { release(); closed() }, nil
 }
 
 // Mills runs jobs, and ends what it started.
