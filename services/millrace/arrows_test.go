@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	"services/gateway":          {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "services/gateway/identity", "services/gateway/upload"},
 	"services/gateway/identity": {},
 	"services/gateway/upload":   {"pipeline/store", "services/gateway/identity"},
-	"services/worker":           {"pipeline", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
+	"services/worker":           {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
 }
 
 // free may import everything: the composition, and main.
