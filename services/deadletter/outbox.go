@@ -25,8 +25,6 @@ type Outbox struct {
 	// Publish sends messages and returns once the brokers have them.
 	Publish func(ctx context.Context, msgs ...queue.Message) error
 	Log     *slog.Logger
-	// Told is called after each message; may be nil.
-	Told func(code string)
 }
 
 // outboxPrefix holds how far each stream's outbox has come.
@@ -127,9 +125,6 @@ func (b *Outbox) publish(ctx context.Context, l *Letter) error {
 		if m, err = told(l, nil, valueTooLarge); err == nil {
 			err = b.Publish(ctx, m)
 		}
-	}
-	if err == nil && b.Told != nil {
-		b.Told(l.Code)
 	}
 	return err
 }

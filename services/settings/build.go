@@ -24,16 +24,16 @@ func (c Config) OpenStore(ctx context.Context) (s store.Store, closed func(), er
 	if err != nil {
 		return nil, nil, err
 	}
-	closed = func() {}
+	end := func() {} // not closed, which the last return gives another meaning
 	if cl, ok := raw.(interface{ Close() error }); ok {
-		closed = func() { cl.Close() }
+		end = func() { cl.Close() }
 	}
 	s, release, err := c.decided(store.NewRetry(raw, store.Policy{}))
 	if err != nil {
-		closed()
+		end()
 		return nil, nil, err
 	}
-	return s, func() { release(); closed() }, nil
+	return s, func() { release(); end() }, nil
 }
 
 // Mills runs jobs, and ends what it started.

@@ -13,8 +13,8 @@ import (
 )
 
 // openOutbox makes the dead-letter topic where there is none, and what tells it of refused
-// jobs. ingest reads the ingest topic; told is called for each letter.
-func (c Config) openOutbox(ctx context.Context, s ledger.Store, ingest *queue.Client, log *slog.Logger, told func(code string)) (*deadletter.Outbox, func(), error) {
+// jobs. ingest reads the ingest topic.
+func (c Config) openOutbox(ctx context.Context, s ledger.Store, ingest *queue.Client, log *slog.Logger) (*deadletter.Outbox, func(), error) {
 	q := c.Queue
 	q.Topic = c.DeadLetters.Topic
 	client, err := queue.Open(q)
@@ -28,6 +28,6 @@ func (c Config) openOutbox(ctx context.Context, s ledger.Store, ingest *queue.Cl
 		return nil, nil, fmt.Errorf("dead_letters.topic: %w", err)
 	}
 	return &deadletter.Outbox{
-		Store: s, Original: deadletter.FromTopic(ingest), Publish: client.Producer(1).Publish, Log: log, Told: told,
+		Store: s, Original: deadletter.FromTopic(ingest), Publish: client.Producer(1).Publish, Log: log,
 	}, func() { client.Close() }, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/codecs/video"
 	"github.com/millrace/millrace/pipeline/queue"
+	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/stream"
 	"github.com/millrace/millrace/services/worker"
 )
@@ -44,6 +45,11 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 		return w, err
 	}
 	w.closed = append(w.closed, closeStore)
+	mode, err := c.ProveStore(ctx, s, false)
+	if err != nil {
+		return w, err
+	}
+	log.Info("the store decides creates exclusively", "mode", mode.Mode, "proved", mode.Time, "rounds", mode.Rounds, "racers", mode.Racers)
 	mills, err := c.OpenMills(ctx)
 	if err != nil {
 		return w, err
@@ -68,10 +74,20 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 		return w, err
 	}
 	w.closed = append(w.closed, func() { client.Close() })
+	var outbox worker.Outbox
+	if c.DeadLetters.Topic != "" {
+		o, closeOutbox, err := c.openOutbox(ctx, store.Plain{Store: s}, client, log)
+		if err != nil {
+			return w, err
+		}
+		w.closed = append(w.closed, closeOutbox)
+		outbox = o
+	}
 	w.Worker = worker.New(worker.Parts{
 		Config: c.Worker, StartPolicy: c.Queue.Start.String(), RetentionGap: c.Queue.OnRetentionLoss == queue.LossGap,
 		Topic: worker.Kafka(client), Message: c.MessageOptions(), Window: window, Store: s, Mills: mills, Fetch: fetch,
 		Recipes: recipes, Count: c.Mill.Count, Observe: stream.NewAlarm(w.Tally, c.Alarm, raise), Log: log, Tools: c.Tools(), Keep: keepIn(s),
+		Outbox: outbox,
 	})
 	if c.Metrics.Listen != "" {
 		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, w.Status, log)

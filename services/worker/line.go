@@ -129,10 +129,12 @@ func (l *line) once(ctx context.Context) error {
 			l.careful.end(ctx)
 		}
 	}()
+	committed, unfollow := l.w.follow(ctx, l.chain.Stream())
+	defer unfollow()
 	s := stream.New(l.w.Window, stream.Parts{
 		Recipes: l.w.Recipes, Fetch: l.w.Fetch, Mills: l.w.Mills, Chain: l.chain, Store: l.w.Store, Known: known, Tools: l.w.Tools,
 		Ahead: l.w.ahead, Observe: alive{l.w.Observe, l}, Keep: l.w.Keep, Name: l.w.ID,
-		Advise: l.advise, Advance: l.advance,
+		Advise: func(offset int64) { committed(); l.advise(offset) }, Advance: l.advance,
 	})
 	if err := s.Run(ctx, f); err != nil || l.w.draining.Err() != nil {
 		return err

@@ -38,6 +38,8 @@ type Parts struct {
 	Tools map[string]string
 	// Keep is as in stream.Parts.
 	Keep func(ctx context.Context, r *pipeline.Recipe) error
+	// Outbox is told of refused jobs; may be nil.
+	Outbox Outbox
 	// StartPolicy says how the topic's StartOffset finds it, for the ledger.
 	StartPolicy string
 	// RetentionGap writes down what retention removed, and goes on; else such a stream halts.
