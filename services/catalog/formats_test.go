@@ -5,12 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"path"
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
 )
@@ -183,31 +181,4 @@ func (u *unsure) Create(ctx context.Context, key string, data []byte) error {
 		return &store.Error{Op: "create", Key: key, Kind: store.ErrUnknown}
 	}
 	return u.Store.Create(ctx, key, data)
-}
-
-// huge says that its objects have many bytes, which is not so.
-type huge struct {
-	store.Store
-	size int64
-}
-
-func (h huge) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, store.Info, error) {
-	rc, info, err := h.Store.Get(ctx, key, offset, length)
-	info.Size = h.size
-	return rc, info, err
-}
-
-// The index of a large dataset may be large; that of a small one may not.
-func TestLargeIndexes(t *testing.T) {
-	s := store.NewMemory()
-	if err := s.Put(t.Context(), "index", store.BytesBody([]byte("{}"))); err != nil {
-		t.Fatal(err)
-	}
-	const size = mostIndex + 1
-	for shards, good := range map[int]bool{3: false, 1 + size/mostEntry: true} {
-		x := &indexing{ctx: t.Context(), store: huge{s, size}, shards: make([]ledger.Shard, shards)}
-		if data, err := x.read("index"); (err == nil) != good || good && string(data) != "{}" {
-			t.Errorf("an index of %d bytes, with %d shards: %v", int64(size), shards, err)
-		}
-	}
 }

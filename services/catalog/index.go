@@ -1,13 +1,14 @@
 package catalog
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/ledger"
 	"github.com/millrace/millrace/pipeline/shard"
@@ -37,107 +38,180 @@ type Index struct {
 	MDSLocal string `json:"mds_local,omitempty"`
 }
 
-// indexing writes the indexes of one dataset in one format.
+// together is how many shards are looked at at a time.
+const together = 8
+
+// indexing writes the indexes of one snapshot, shard by shard.
 type indexing struct {
-	ctx    context.Context
-	store  store.Store
-	n      int64 // of the snapshot
-	up     string
-	shards []ledger.Shard
-	infos  []shard.Info // their URLs relative to the dataset's folder of indexes
-	Index
+	ctx     context.Context
+	store   store.Store
+	n       int64 // of the snapshot
+	removed *ledger.Removed
+	work    *errgroup.Group // looks at shards
+	outputs map[string]*output
 }
 
-func (x *indexing) folder(n int64) string { return fmt.Sprintf("_index/%020d/%s", n, x.Dataset) }
-
-func writeIndexes(ctx context.Context, s store.Store, n int64, shards []ledger.Shard) (Index, error) {
-	x := &indexing{ctx: ctx, store: s, n: n, shards: shards,
-		Index: Index{Dataset: shards[0].Dataset, Format: shards[0].Format, Shards: len(shards)}}
-	x.up = strings.Repeat("../", strings.Count(x.folder(n), "/")+1)
-	for _, sh := range shards {
-		x.infos = append(x.infos, shard.Info{URL: x.up + sh.Key, Samples: sh.Samples, Bytes: sh.Bytes, SHA256: sh.SHA256})
-		x.Samples += sh.Samples
-		x.Bytes += sh.Bytes
-	}
-	x.List = x.folder(n) + "/" + x.Format + ".txt"
-	err := x.write(x.List, func(w io.Writer) error {
-		urls := make([]string, len(x.infos))
-		for i, s := range x.infos {
-			urls[i] = s.URL
-		}
-		return shard.WriteShardList(w, urls)
-	})
+func writeIndexes(ctx context.Context, s store.Store, snap *ledger.Snapshot) ([]Index, error) {
+	removed, err := ledger.LoadRemoved(ctx, store.Plain{Store: s}, snap)
 	if err != nil {
-		return x.Index, err
+		return nil, err
 	}
-	switch x.Format {
-	case shard.WebDataset:
-		err = errors.Join(x.wids(), x.energon())
-	case shard.MDS:
-		err = x.mds()
-	}
-	return x.Index, err
-}
-
-func (x *indexing) wids() error {
-	x.Wids = x.folder(x.n) + "/wids.json"
-	return x.write(x.Wids, func(w io.Writer) error { return shard.WriteWids(w, x.Dataset, x.infos) })
-}
-
-// write makes an object, if there is none. Whoever was first has written the same.
-func (x *indexing) write(key string, by func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := by(&b); err != nil {
-		return err
-	}
-	return create(x.ctx, x.store, key, b.Bytes())
-}
-
-// attempts bounds how often a create without an outcome is sent, and pause is between
-// them.
-const (
-	attempts = 6
-	pause    = 200 * time.Millisecond
-)
-
-func create(ctx context.Context, s store.Store, key string, data []byte) error {
-	var err error
-	for range attempts {
-		err = s.Create(ctx, key, data)
-		if err == nil || errors.Is(err, store.ErrExists) {
-			return nil
-		}
-		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnknown) {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return err
-}
-
-// read reads an index of the snapshot before, or gives nil where there is none.
-func (x *indexing) read(key string) ([]byte, error) {
-	rc, info, err := x.store.Get(x.ctx, key, 0, -1)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+	x := &indexing{store: s, n: snap.N, removed: removed, outputs: map[string]*output{}}
+	x.work, x.ctx = errgroup.WithContext(ctx)
+	x.work.SetLimit(together)
+	defer x.close()
+	err = x.all(snap)
+	// Where looking at a shard has failed, x.ctx has ended, and what failed for that
+	// reason alone is no news.
+	if worked := x.work.Wait(); worked != nil {
+		err = worked
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer rc.Close()
-	if most := max(mostIndex, int64(len(x.shards))*mostEntry); info.Size > most {
-		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", key, info.Size, most)
+	x.ctx = ctx
+	indexes, err := x.finish()
+	if err != nil {
+		return nil, err
 	}
-	return io.ReadAll(rc)
+	return indexes, markDone(ctx, s, snap.N, indexes)
 }
 
-// An index of an earlier snapshot has no more entries than this one has shards. So it is
-// bounded by what entries may take, and never too large only because the dataset is.
-const (
-	mostIndex = 256 << 20
-	mostEntry = 64 << 10
-)
+func (x *indexing) all(snap *ledger.Snapshot) error {
+	for sh, err := range ledger.Shards(x.ctx, store.Plain{Store: x.store}, snap, "") {
+		if err != nil {
+			return err
+		}
+		o, err := x.output(sh)
+		if err == nil {
+			err = o.add(sh)
+		}
+		if err != nil {
+			return fmt.Errorf("dataset %q: %w", sh.Dataset, err)
+		}
+	}
+	for _, o := range x.outputs {
+		if err := o.settle(0); err != nil {
+			return fmt.Errorf("dataset %q: %w", o.Dataset, err)
+		}
+	}
+	return nil
+}
+
+// finish stores the documents of each output, in their order.
+func (x *indexing) finish() ([]Index, error) {
+	indexes := []Index{}
+	for _, o := range x.outputs {
+		if err := o.finish(); err != nil {
+			return nil, fmt.Errorf("dataset %q: %w", o.Dataset, err)
+		}
+		indexes = append(indexes, o.Index)
+	}
+	slices.SortFunc(indexes, func(a, b Index) int {
+		return cmp.Or(strings.Compare(a.Dataset, b.Dataset), strings.Compare(a.Format, b.Format))
+	})
+	return indexes, nil
+}
+
+func (x *indexing) close() {
+	for _, o := range x.outputs {
+		o.close()
+	}
+}
+
+func folder(n int64, dataset string) string { return fmt.Sprintf("_index/%020d/%s", n, dataset) }
+
+// output is one dataset in one format, while its indexes are written.
+type output struct {
+	*indexing
+	Index
+	up    string      // from the folder of its indexes to the store's root
+	names *ledger.IDs // file names of shards: two must not share one
+	docs  []*document
+	mds   *mdsEntries
+	known *lines // shards of the snapshot before whose tar indexes are there
+}
+
+func (x *indexing) output(sh ledger.Shard) (*output, error) {
+	key := sh.Format + "/" + sh.Dataset
+	if o := x.outputs[key]; o != nil {
+		return o, nil
+	}
+	base := folder(x.n, sh.Dataset)
+	o := &output{indexing: x, Index: Index{Dataset: sh.Dataset, Format: sh.Format, List: base + "/" + sh.Format + ".txt"},
+		up: strings.Repeat("../", strings.Count(base, "/")+1), names: ledger.NewIDs(0)}
+	o.docs = []*document{{key: o.List, kind: listKind}}
+	x.outputs[key] = o
+	switch sh.Format {
+	case shard.WebDataset:
+		return o, o.webdataset(base)
+	case shard.MDS:
+		return o, o.mosaic(base)
+	}
+	return o, nil
+}
+
+func (o *output) add(sh ledger.Shard) error {
+	name := sh.Key[strings.LastIndexByte(sh.Key, '/')+1:]
+	if _, _, twice := o.names.Find("", name); twice {
+		return fmt.Errorf("shard file name %q comes twice; loaders would take one for the other", name)
+	}
+	o.names.Add("", name, 0, ledger.OK)
+	o.Shards++
+	o.Samples += sh.Samples
+	o.Bytes += sh.Bytes
+	info := shard.Info{URL: o.up + sh.Key, Samples: sh.Samples, Bytes: sh.Bytes, SHA256: sh.SHA256}
+	for _, d := range o.docs {
+		if err := d.add(o.Dataset, info); err != nil {
+			return err
+		}
+	}
+	switch o.Format {
+	case shard.WebDataset:
+		return o.tarIndexed(sh, info.URL)
+	case shard.MDS:
+		return o.mds.add(sh)
+	}
+	return nil
+}
+
+// settle waits until no more than some shards are being looked at.
+func (o *output) settle(most int) error {
+	if o.mds == nil {
+		return nil
+	}
+	return o.mds.settle(most)
+}
+
+func (o *output) finish() error {
+	for _, d := range o.docs {
+		if err := d.put(o.ctx, o.store); err != nil {
+			return err
+		}
+	}
+	if o.mds != nil {
+		return o.mds.put()
+	}
+	return nil
+}
+
+func (o *output) close() {
+	for _, d := range o.docs {
+		d.close()
+	}
+	if o.mds != nil {
+		o.mds.close()
+	}
+	if o.known != nil {
+		_ = o.known.Close()
+	}
+}
+
+// open opens an object, or gives nil where there is none.
+func (x *indexing) open(key string) (*object, error) {
+	info, err := x.store.Stat(x.ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return &object{x.ctx, x.store, key, info.Size}, err
+}
