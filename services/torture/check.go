@@ -69,13 +69,16 @@ func lag(ctx context.Context, s store.Store, t *topic) (behind []string, err err
 	return behind, nil
 }
 
-// check compares the store with what was produced: by the audit, and by the program's
-// own verify.
+// check compares the store with what was produced, this and what was checked before: by
+// the audit, and by the program's own verify.
 func (r *rig) check(ctx context.Context, c *audit.Campaign, s store.Store, out *report) (err error) {
-	out.Audit, err = audit.Run(ctx, read{s}, c, audit.Options{Content: content})
+	r.ledger.Streams, r.ledger.Complete = append(r.ledger.Streams, c.Streams...), true
+	r.say("checking all that was produced")
+	out.Audit, err = audit.Run(ctx, read{s}, &r.ledger, audit.Options{Content: content})
 	if err != nil {
 		return err
 	}
+	r.say("audit: %s", out.Audit.Summary())
 	cmd := exec.CommandContext(ctx, r.binary, "verify", "s3://"+bucket+"/"+prefix, "--deep") //nolint:gosec // our own
 	a := r.server.Config.Access
 	cmd.Env = []string{

@@ -7,7 +7,8 @@ import (
 
 // The groups of counts.
 const (
-	kills       = "kills"       // by point, or "random", "all"
+	kills       = "kills"       // of workers, by point, or "random", "all at once"
+	naiveKills  = "naive-kills" // of naive sinks, the same
 	stalls      = "stalls"      // by point, or "random"; "crossed": another took the stream meanwhile
 	rebalances  = "rebalances"  // join, leave, partitions
 	storeFaults = "store"       // by kind: faults of single requests

@@ -18,6 +18,7 @@ const naiveSinks = 2
 
 // sink gives a slot naive sinks to run: this very program.
 func (r *rig) sink(s *slot, topic string) {
+	s.group = naiveKills
 	s.command = func() *exec.Cmd {
 		c := exec.Command("/proc/self/exe")
 		c.Env = []string{

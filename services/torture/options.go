@@ -45,7 +45,7 @@ type options struct {
 func long() options {
 	return options{
 		messages: 20_000, faults: 24 * time.Minute, most: 34 * time.Minute, settle: 6 * time.Minute,
-		workers: 4, extra: 2, parts: 5, grown: 3, killGap: 8 * time.Second, rate: 0.2, takeover: 10, wires: true,
+		workers: 4, extra: 2, parts: 5, grown: 3, killGap: 7 * time.Second, rate: 0.2, takeover: 10, wires: true,
 		goals: map[string]int{kills: 300, stalls: 50, rebalances: 100, storeFaults: 5000},
 	}
 }

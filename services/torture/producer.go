@@ -18,6 +18,8 @@ type producer struct {
 
 	mu   sync.Mutex
 	sent []*message // by number-1; what the broker has, or may have
+	// unsure are those whose sending was broken off.
+	unsure []*message
 }
 
 // run sends n messages within a time, in batches to random partitions.
@@ -40,6 +42,7 @@ func (p *producer) run(ctx context.Context, n int, within time.Duration) error {
 			p.note(m)
 		}
 		if err := p.topic.send(ctx, q, batch); err != nil {
+			p.unsure = batch
 			return fmt.Errorf("producing: %w", err)
 		}
 		due := time.Duration(float64(within) * float64(len(p.sent)) / float64(n))
@@ -84,6 +87,9 @@ func (p *producer) ledger(ctx context.Context) (*audit.Campaign, error) {
 			s.Messages = append(s.Messages, audit.Message{Offset: int64(offset), ID: m.id, Dataset: m.dataset, Want: m.want, Samples: m.samples, Code: m.code})
 		}
 		c.Streams = append(c.Streams, s)
+	}
+	for _, m := range p.unsure {
+		seen[m.n-1] = true
 	}
 	for i, yes := range seen {
 		if !yes {

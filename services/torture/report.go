@@ -35,7 +35,7 @@ type report struct {
 // sum takes over what was counted.
 func (r *report) sum(c *counts, o *options) {
 	r.Counts, r.Totals, r.Goals = c.all(), map[string]int{}, map[string]int{}
-	for _, g := range []string{kills, stalls, rebalances, storeFaults, network, brokers, logins, disks, offsets, exits} {
+	for _, g := range []string{kills, naiveKills, stalls, rebalances, storeFaults, network, brokers, logins, disks, offsets, exits} {
 		r.Totals[g] = c.total(g)
 	}
 	for g := range o.goals {

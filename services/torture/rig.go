@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/queue/kafkatest"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/store/s3test"
@@ -35,6 +36,8 @@ type rig struct {
 	say    func(format string, args ...any)
 	closed []func()
 	gates  []*gate
+	// ledger is what was produced, by all that produced.
+	ledger audit.Campaign
 }
 
 // random gives a part of the run its own draws, so that it does not depend on the others'.
@@ -139,7 +142,7 @@ func (r *rig) slot(name string, t *traps, front int) (*slot, error) {
 		return nil, err
 	}
 	r.closed = append(r.closed, d.close)
-	s := &slot{name: name, counts: r.counts, disk: d, log: filepath.Join(r.work, "logs", name+".log")}
+	s := &slot{name: name, group: kills, counts: r.counts, disk: d, log: filepath.Join(r.work, "logs", name+".log")}
 	s.gate = &gate{
 		upstream: r.server.Config.Endpoint[len("http://"):], slot: s, counts: r.counts, traps: t,
 		faults: newFaults(r.random("faults of " + name)), keys: r.keys, watch: r.watch,

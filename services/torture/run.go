@@ -38,8 +38,9 @@ func run(ctx context.Context, o options, say func(string, ...any)) (out *report,
 			return out, err
 		}
 	}
+	out.sum(r.counts, &o)
 	if o.has("takeover") && out.verdict() == nil {
-		out.Takeover, err = r.takeovers(ctx)
+		err = r.takeovers(ctx, out)
 	}
 	return out, err
 }
@@ -85,18 +86,14 @@ func (r *rig) attack(ctx context.Context, out *report) (err error) {
 	if err != nil {
 		return err
 	}
-	r.say("checking %d messages", out.Produced)
 	if err := r.check(ctx, ledger, s, out); err != nil {
 		return err
 	}
-	r.say("audit: %s", out.Audit.Summary())
 	if len(c.sinks.slots) > 0 {
 		if out.Naive, err = checkNaive(ctx, read{s}, ledger); err != nil {
 			return err
 		}
-		for _, p := range naivePoints {
-			out.Naive.Kills += r.counts.of(kills, p.String())
-		}
+		out.Naive.Kills = r.counts.total(naiveKills)
 	}
 	return nil
 }
@@ -107,7 +104,13 @@ func (r *rig) prepare(ctx context.Context) (*chaos, *producer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &chaos{rig: r, topic: t, traps: &traps{}, naive: &traps{}, fleet: &fleet{counts: r.counts, report: r.say}, sinks: &fleet{counts: r.counts, report: r.say}}
+	early := &traps{}
+	if r.has("kills") {
+		for _, p := range earlyPoints {
+			early.arm(p, 2*time.Second)
+		}
+	}
+	c := &chaos{rig: r, topic: t, traps: early, naive: &traps{}, fleet: &fleet{counts: r.counts, report: r.say}, sinks: &fleet{counts: r.counts, report: r.say}}
 	for i := range r.workers + r.extra {
 		s, err := r.slot(fmt.Sprintf("worker-%d", i), c.traps, i)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 // after the other.
 type slot struct {
 	name   string
+	group  string // that its kills count for
 	counts *counts
 	gate   *gate
 	store  *wire // between worker and gate; nil: none
@@ -90,7 +91,7 @@ func (s *slot) kill(p *process, at fmt.Stringer) {
 		return
 	}
 	p.kill()
-	s.counts.add(kills, at.String())
+	s.counts.add(s.group, at.String())
 }
 
 // stall stops a process for a while, in which no other stall of this slot begins. during

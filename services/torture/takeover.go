@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // takeover is how long a stream was without a worker: from the signal to the first fence
@@ -33,58 +35,98 @@ func spreadOf(all []float64) spread {
 
 // takeoverReport has the times after kill -9 and after SIGTERM.
 type takeoverReport struct {
-	Settings               string `json:"settings"`
-	KillFence, KillData    spread
-	DrainFence, DrainData  spread
-	Each                   []takeover `json:"each"`
-	Messages, Lost, Double int64
+	Settings   string     `json:"settings"`
+	KillFence  spread     `json:"kill_to_fence"`
+	KillData   spread     `json:"kill_to_data"`
+	DrainFence spread     `json:"sigterm_to_fence"`
+	DrainData  spread     `json:"sigterm_to_data"`
+	Each       []takeover `json:"each"`
 }
 
 // takeoverBound is how long a takeover may take before the run is given up.
 const takeoverBound = 3 * time.Minute
 
 // takeovers times two workers of default settings that take over from each other, with
-// a message on its way all the time.
-func (r *rig) takeovers(ctx context.Context) (*takeoverReport, error) {
+// messages on their way all the time; then it checks those too.
+func (r *rig) takeovers(ctx context.Context, out *report) error {
 	r.say("timing %d takeovers after kill -9 and %d after SIGTERM", r.takeover, r.takeover)
 	t, err := newTopic(ctx, r.broker.Addr(), "takeover", 4)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	f, err := r.pair(t.name)
+	if err != nil {
+		return err
+	}
+	made, err := newCorpus(ctx, r.random("takeover corpus"), r.work)
+	if err != nil {
+		return err
+	}
+	s, err := r.open(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := &producer{topic: t, corpus: made, rng: r.random("takeover producer")}
+	out.Takeover = &takeoverReport{Settings: "session 15s, heartbeat 3s (the defaults)"}
+	g, ctx := errgroup.WithContext(ctx)
+	tending, untend := context.WithCancel(ctx)
+	g.Go(func() error { return f.tend(tending, r.random("takeover fleet")) })
+	g.Go(func() error {
+		defer untend()
+		err := r.timed(ctx, p, f, out.Takeover)
+		if err == nil {
+			err = settled(ctx, s, t, r.settle)
+		}
+		f.stop()
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	out.Takeover.sum()
+	out.Produced += p.done()
+	ledger, err := p.ledger(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	return r.check(context.WithoutCancel(ctx), ledger, s, out)
+}
+
+// pair is two workers without faults.
+func (r *rig) pair(topic string) (*fleet, error) {
 	f := &fleet{counts: r.counts, report: r.say}
 	for i := range 2 {
 		s, err := r.slot(fmt.Sprintf("takeover-%d", i), &traps{}, -1)
 		if err != nil {
 			return nil, err
 		}
-		r.worker(s, t.name)
+		r.worker(s, topic)
 		s.want(true)
 		f.slots = append(f.slots, s)
 	}
-	made, err := newCorpus(ctx, r.random("takeover corpus"), r.work)
-	if err != nil {
-		return nil, err
-	}
-	p := &producer{topic: t, corpus: made, rng: r.random("takeover producer")}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { _ = p.run(ctx, 1<<30, (1<<30)*50*time.Millisecond) }()
-	tending, untend := context.WithCancel(ctx)
-	defer untend()
-	go func() { _ = f.tend(tending, r.random("takeover fleet")) }()
+	return f, nil
+}
 
-	out := &takeoverReport{Settings: "session 15s, heartbeat 3s (the defaults)"}
+// timed has the two workers take over from each other while there is something to do.
+func (r *rig) timed(ctx context.Context, p *producer, f *fleet, out *takeoverReport) error {
+	const endless, pace = 1 << 30, 50 * time.Millisecond
+	producing, enough := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.run(producing, endless, endless*pace) // it ends by being told
+	}()
+	defer func() { enough(); <-ended }()
 	for i := range 2 * r.takeover {
 		one, err := r.takeOver(ctx, f.slots[i%2], f.slots[1-i%2], i >= r.takeover)
 		if err != nil {
-			return out, err
+			return err
 		}
 		r.say("takeover %d after %s: fence %.1f s, data %.1f s", i+1, one.Signal, one.Fence, one.Data)
 		out.Each = append(out.Each, *one)
 	}
-	f.stop()
-	out.sum()
-	return out, nil
+	return nil
 }
 
 func (r *takeoverReport) sum() {

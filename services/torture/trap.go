@@ -36,11 +36,16 @@ var killPoints = []point{
 	{"fence.put", before}, {"fence.put", landed}, {"fence.put", late}, {"fence.put", replied},
 	{"index.put", before}, {"index.put", landed},
 	{"shard.put", before}, {"shard.put", landed}, {"shard.put", late}, {"shard.put", replied}, {"shard.head", before}, {"shard.head", replied},
-	{"recipe.put", before}, {"recipe.put", landed}, {"recipe.head", replied},
+	{"recipe.get", before},
 	{"record.put", before}, {"record.put", landed}, {"record.put", late}, {"record.put", replied}, {"readback.get", before},
 	{"hint.put", before}, {"hint.put", landed},
 	{"attempt.put", landed}, {"attempt.put", late}, {"attempt.delete", before},
 }
+
+// earlyPoints are armed before the first worker starts: they are passed only once.
+//
+//nolint:gochecknoglobals // a constant
+var earlyPoints = []point{{"genesis.put", landed}, {"recipe.put", landed}, {"genesis.put", late}}
 
 // stallPoints are where workers are stopped while others take over.
 //
