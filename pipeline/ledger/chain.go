@@ -17,8 +17,9 @@ type Options struct {
 	// Wait and MaxWait are the first and the longest pause between attempts to settle
 	// an unknown outcome: 100 ms and 5 s.
 	Wait, MaxWait time.Duration
-	// Origin and Start are for records; see there.
+	// Origin, Start and Partitions are for records; see there.
 	Origin, Start string
+	Partitions    int
 	// Report, if set, hears of troubles that the chain deals with by itself.
 	Report func(what string, err error)
 	// Now is the clock of records' times; nil is the machine's.
@@ -118,7 +119,7 @@ func (c *Chain) Begin(ctx context.Context, offset int64) error {
 		return fmt.Errorf("begin the stream %s: the offset is %d", c.stream, offset)
 	}
 	r := c.build(Genesis, 0, offset, offset)
-	r.Start = c.opts.Start
+	r.Start, r.Partitions = c.opts.Start, c.opts.Partitions
 	theirs, err := c.append(ctx, r)
 	if err != nil {
 		return fmt.Errorf("begin the stream %s: %w", c.stream, err)

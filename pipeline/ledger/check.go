@@ -30,7 +30,7 @@ func (r *Record) Validate() error {
 		return fmt.Errorf("a number is out of range (seq %d, epoch %d, offsets %d to %d)", r.Seq, r.Epoch, r.From, r.To)
 	case r.Writer == "" || r.Token == "" || len(r.Writer) > MaxID || len(r.Token) > MaxID:
 		return errors.New("the writer or the token is missing or too long")
-	case len(r.Origin) > MaxID || len(r.Start) > MaxID || r.Start != "" && r.Kind != Genesis:
+	case len(r.Origin) > MaxID || len(r.Start) > MaxID || r.Partitions < 0, (r.Start != "" || r.Partitions != 0) && r.Kind != Genesis:
 		return errors.New("its origin or its start is too long, or its start is not genesis's")
 	case (r.Kind == Genesis) != (r.Seq == 0):
 		return fmt.Errorf("a %s record has sequence number %d: genesis, and only genesis, has 0", r.Kind, r.Seq)

@@ -41,9 +41,11 @@ type Record struct {
 	// messages (Kafka's topic id); "" where the writer did not know it. The records of a
 	// chain that have one have the same.
 	Origin string `json:"origin,omitempty"`
-	// Start says by which policy the first offset was found; in genesis only.
-	Start string    `json:"start,omitempty"`
-	Time  time.Time `json:"time"` // when it was built; informational
+	// Start says by which policy the first offset was found, and Partitions how many the
+	// topic had then, if known; in genesis only.
+	Start      string    `json:"start,omitempty"`
+	Partitions int       `json:"partitions,omitempty"`
+	Time       time.Time `json:"time"` // when it was built; informational
 }
 
 // Skip is a range of offsets [From, To) that holds no messages.

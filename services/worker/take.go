@@ -63,7 +63,7 @@ func (l *line) take(ctx context.Context) (known *stream.Known, topic string, err
 		l.fencedIn.Store(a.Generation)
 	}
 	known, err = stream.Own(in, store.Plain{Store: l.w.Store}, l.chain, stream.Options{
-		Start: func(ctx context.Context) (int64, error) { return l.w.Topic.StartOffset(ctx, l.partition) },
+		Start: func(ctx context.Context) (int64, error) { return l.begin(ctx, cluster, topic) },
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("taking the stream %s: %w", id, err)
@@ -76,14 +76,40 @@ func (l *line) open(ctx context.Context, id ledger.Stream, topic string) error {
 	if c := l.chain; c != nil && (c.Epoch() != 0 || c.Err() != nil) {
 		return c.Resume(ctx)
 	}
+	partitions := 0
+	if t, ok := l.w.Topic.(Growing); ok {
+		var err error
+		if partitions, err = t.Partitions(ctx); err != nil {
+			return err
+		}
+	}
 	chain, err := ledger.Open(ctx, store.Plain{Store: l.w.Store}, id, ledger.Options{
-		Writer: l.w.writer, ID: l.w.ID, Jitter: l.w.Jitter, Origin: topic, Start: l.w.StartPolicy, Report: l.report,
+		Writer: l.w.writer, ID: l.w.ID, Jitter: l.w.Jitter, Report: l.report,
+		Origin: topic, Start: l.w.StartPolicy, Partitions: partitions,
 	})
 	if err != nil {
 		return err
 	}
 	l.chain, l.careful = chain, nil
 	return nil
+}
+
+// begin says where a stream without a ledger starts: by the policy, or, for a partition that
+// the topic did not have when the fleet began, where the log does. "Latest" would leave
+// out what came before anybody owned it.
+func (l *line) begin(ctx context.Context, cluster, topic string) (int64, error) {
+	oldest := ledger.KafkaStream(cluster, l.w.Topic.Name(), 0)
+	for item, err := range ledger.Read(ctx, store.Plain{Store: l.w.Store}, oldest, 0) {
+		if err != nil {
+			return 0, err
+		}
+		if n := item.Record.Partitions; n == 0 || n > l.partition || item.Record.Origin != topic {
+			break
+		}
+		o, err := l.w.Topic.Offsets(ctx, l.partition)
+		return o.First, err
+	}
+	return l.w.Topic.StartOffset(ctx, l.partition)
 }
 
 // fits sees that the topic is the one that the chain is of, and that its log goes on where

@@ -27,6 +27,13 @@ type Topic interface {
 	Join(ctx context.Context, o queue.Owner) (Member, error)
 }
 
+// Growing is a [Topic] that says how many partitions it has. Of such a one, a partition that
+// was added since is read from its beginning, whatever the start policy: its messages are
+// all younger than the fleet.
+type Growing interface {
+	Partitions(ctx context.Context) (int, error)
+}
+
 // Records are those of a partition, as [queue.Partition] gives them: contiguous, and
 // final errors are a *queue.BelowStartError, *queue.AboveEndError or *queue.RecreatedError.
 // They are for one goroutine at a time.
@@ -48,6 +55,8 @@ type Member interface {
 func Kafka(c *queue.Client) Topic { return client{c} }
 
 type client struct{ *queue.Client }
+
+var _ Growing = client{}
 
 func (c client) Name() string { return c.Topic() }
 
