@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/ledger"
@@ -33,13 +32,15 @@ type attempts struct {
 	until  int64  // where care ends: the window's width from where it began
 	log    *slog.Logger
 
-	mu    sync.Mutex
+	// turn has a place for whoever works on what follows. It is kept over requests to the
+	// store, which may take long: so it is a channel and no mutex.
+	turn  chan struct{}
 	mark  string           // of the offset in hand; "" for none
 	given map[int64]string // folders of offsets that were given up, until they are committed
 }
 
 func newAttempts(s store.Store, stream ledger.Stream, from int64, window int, log *slog.Logger) *attempts {
-	return &attempts{store: s, prefix: "_attempt/" + stream.Path() + "/", until: from + int64(window), log: log, given: map[int64]string{}}
+	return &attempts{store: s, prefix: "_attempt/" + stream.Path() + "/", until: from + int64(window), log: log, turn: make(chan struct{}, 1), given: map[int64]string{}}
 }
 
 // settled waits until what was taken before the offset next is worked on, while there is
@@ -61,8 +62,8 @@ func (a *attempts) settled(ctx context.Context, l *line, next int64) error {
 
 // over reports whether care has ended.
 func (a *attempts) over(next int64) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
 	return next >= a.until && a.mark == ""
 }
 
@@ -80,8 +81,8 @@ func (a *attempts) begin(ctx context.Context, offset int64) (n int, err error) {
 		n++
 	}
 	n++
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
 	if n >= mostAttempts {
 		a.given[offset] = folder
 		return n, nil
@@ -100,8 +101,8 @@ func (a *attempts) end(ctx context.Context) {
 	if a == nil {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
 	if a.mark != "" {
 		a.remove(ctx, a.mark)
 		a.mark = ""
@@ -113,8 +114,8 @@ func (a *attempts) committed(ctx context.Context, to int64) {
 	if a == nil {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
 	for offset, folder := range a.given {
 		if offset >= to {
 			continue
