@@ -44,66 +44,6 @@ func (s storeArg) open(a *app) (store.Store, func(), error) {
 	return cfg.OpenStore(a.ctx)
 }
 
-type verifyCmd struct {
-	storeArg
-	Deep bool `help:"Read every shard and compare its SHA-256. Without it, sizes and the store's checksums."`
-}
-
-func (verifyCmd) Help() string {
-	return `Example:  millrace verify s3://bucket/set --deep
-
-Needs nothing but the store. Exit code 3, and a line for each fault, if anything is wrong.`
-}
-
-func (c verifyCmd) Run(a *app) error {
-	s, done, err := c.open(a)
-	if err != nil {
-		return err
-	}
-	defer done()
-	r, err := ledger.Verify(a.ctx, store.Plain{Store: s}, ledger.VerifyOptions{Deep: c.Deep}, nil)
-	if err != nil {
-		return err
-	}
-	if len(r.Streams) == 0 && r.OK() {
-		return faultsError{fmt.Errorf("%s holds no ledger: nothing was written there, or it is another place", c.URL)}
-	}
-	if a.json {
-		if err := a.printJSON(r); err != nil {
-			return err
-		}
-	} else {
-		printVerified(a.out, r)
-	}
-	if !r.OK() {
-		return faultsError{fmt.Errorf("the ledger does not hold: %d faults", len(r.Faults))}
-	}
-	return nil
-}
-
-// printVerified ends with one line that says it all.
-func printVerified(w io.Writer, r *ledger.Report) {
-	var sum ledger.StreamReport
-	for _, s := range r.Streams {
-		fmt.Fprintf(w, "%s: %d records, offsets %d to %d; %d samples in %d shards (%s); jobs: %d ok, %d dup-of, %d quarantined; %d offsets without a message\n",
-			s.Stream, s.Records, s.From, s.To, s.Samples, s.Shards, size(s.Bytes), s.OK, s.DupOf, s.Quarantined, s.Skipped)
-		sum.Samples += s.Samples
-		sum.Shards += s.Shards
-		sum.Quarantined += s.Quarantined
-	}
-	for _, f := range r.Faults {
-		fmt.Fprintln(w, "FAULT", f)
-	}
-	if n := len(r.Orphans); n > 0 {
-		fmt.Fprintf(w, "%d objects are named by no record (left by writers that died; no fault)\n", n)
-	}
-	verdict := "the ledger holds"
-	if !r.OK() {
-		verdict = fmt.Sprintf("the ledger DOES NOT hold: %d faults", len(r.Faults))
-	}
-	fmt.Fprintf(w, "%d samples, %d shards, %d quarantined; %s\n", sum.Samples, sum.Shards, sum.Quarantined, verdict)
-}
-
 type publishCmd struct{ storeArg }
 
 func (publishCmd) Help() string {
@@ -114,8 +54,12 @@ it has a list of shards (for datasets: the data_files of parquet), and the loade
   wids.json         for wids.ShardListDataset
   energon           for megatron.energon.get_train_dataset
   mds/index.json    copy it to CACHE/index.json, then StreamingDataset(remote=STORE, local=CACHE)
-  mds/local         for StreamingDataset(local=FOLDER) where the store is a local folder`
+  mds/local         for StreamingDataset(local=FOLDER) where the store is a local folder
+If one who published before has died half-way, his snapshot gets its indexes too.`
 }
+
+// mostPublished is how many ids publish looks at for repeats: 150 MB of them.
+const mostPublished = 4_000_000
 
 func (c publishCmd) Run(a *app) error {
 	s, done, err := c.open(a)
@@ -127,9 +71,22 @@ func (c publishCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(p)
+	repeats := &ledger.Repeats{Examples: []ledger.Repeat{}}
+	if len(p.Snapshot.Streams) > 1 { // what one stream repeats its window has mostly found
+		if repeats, err = ledger.Across(a.ctx, store.Plain{Store: s}, p.Snapshot, mostPublished, true); err != nil {
+			return err
+		}
 	}
+	if a.json {
+		return a.printJSON(struct {
+			*catalog.Published
+			Repeats *ledger.Repeats `json:"repeats"`
+		}{p, repeats})
+	}
+	for _, n := range p.Mended {
+		fmt.Fprintf(a.out, "snapshot %d had no indexes, or not all: whoever published it had stopped half-way; they are complete now\n", n)
+	}
+	printRepeats(a.errOut, repeats)
 	fmt.Fprintf(a.out, "snapshot %d: %d streams\n", p.Snapshot.N, len(p.Snapshot.Streams))
 	for _, i := range p.Indexes {
 		fmt.Fprintf(a.out, "  %s (%s): %d samples in %d shards, %s\n    %s\n", i.Dataset, i.Format, i.Samples, i.Shards, size(i.Bytes), i.List)
