@@ -245,6 +245,20 @@ func TestContent(t *testing.T) {
 	}
 }
 
+// Workers that are killed over and over may give up a message that is not to blame.
+func TestExcused(t *testing.T) {
+	w := newWorld(t)
+	w.campaign.Streams[0].Messages[1] = Message{Offset: 11, ID: "i1", Dataset: "d", Want: Samples, Samples: 1}
+	w.write()
+	if r := w.audit(Options{}); r.Sound() {
+		t.Error("a refusal was taken for samples")
+	}
+	w.campaign.Excused = []string{"decode.invalid"}
+	if r := w.audit(Options{}); !r.Sound() {
+		t.Error(r.Violations)
+	}
+}
+
 // While writers are under way, what has not ended yet is not lost.
 func TestPending(t *testing.T) {
 	w := newWorld(t)

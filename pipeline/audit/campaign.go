@@ -74,6 +74,9 @@ type Campaign struct {
 	// Swept says that what dead writers had left was collected after the last of them
 	// died: then no orphans may be left.
 	Swept bool `json:"swept,omitempty"`
+	// Excused are codes with which any message may end in quarantine instead, as that of
+	// messages that seem to kill their worker, where workers are killed.
+	Excused []string `json:"excused,omitempty"`
 }
 
 // ParseCampaign reads a campaign from JSON.

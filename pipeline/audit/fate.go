@@ -55,7 +55,7 @@ func (c *chain) message(m Message, known map[jobKey]int64) {
 		r.add(&r.Doubled, int64(found-1), v)
 	}
 	c.count(f)
-	if what := judge(m, f, known); what != "" {
+	if what := judge(m, f, known, c.campaign.Excused); what != "" {
 		v.Kind, v.Detail = "message.outcome", what
 		to := &r.Wrong
 		if m.Want == Samples && (f == nil || f.outcome == nil) {
@@ -99,7 +99,7 @@ func (c *chain) count(f *fate) {
 }
 
 // judge says what is wrong with a message's fate; "" if nothing is.
-func judge(m Message, f *fate, known map[jobKey]int64) string {
+func judge(m Message, f *fate, known map[jobKey]int64, excused []string) string {
 	if f == nil {
 		return fmt.Sprintf("part %d has no outcome", m.Part)
 	}
@@ -119,6 +119,9 @@ func judge(m Message, f *fate, known map[jobKey]int64) string {
 		if f.Status != "dup-of" || f.Of == nil || *f.Of != first {
 			return fmt.Sprintf("it is %s; it repeats offset %d and was to be dup-of that", f.show(), first)
 		}
+		return ""
+	}
+	if f.Status == "quarantined" && slices.Contains(excused, f.Code) {
 		return ""
 	}
 	switch m.Want {
