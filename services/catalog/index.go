@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -90,7 +91,7 @@ func (x *indexing) all(snap *ledger.Snapshot) error {
 			return fmt.Errorf("dataset %q: %w", sh.Dataset, err)
 		}
 	}
-	for _, o := range x.outputs {
+	for _, o := range x.inOrder() {
 		if err := o.settle(0); err != nil {
 			return fmt.Errorf("dataset %q: %w", o.Dataset, err)
 		}
@@ -101,7 +102,7 @@ func (x *indexing) all(snap *ledger.Snapshot) error {
 // finish stores the documents of each output, in their order.
 func (x *indexing) finish() ([]Index, error) {
 	indexes := []Index{}
-	for _, o := range x.outputs {
+	for _, o := range x.inOrder() {
 		if err := o.finish(); err != nil {
 			return nil, fmt.Errorf("dataset %q: %w", o.Dataset, err)
 		}
@@ -111,6 +112,15 @@ func (x *indexing) finish() ([]Index, error) {
 		return cmp.Or(strings.Compare(a.Dataset, b.Dataset), strings.Compare(a.Format, b.Format))
 	})
 	return indexes, nil
+}
+
+// inOrder gives the outputs, so that the same snapshot is indexed in the same order.
+func (x *indexing) inOrder() []*output {
+	var all []*output
+	for _, key := range slices.Sorted(maps.Keys(x.outputs)) {
+		all = append(all, x.outputs[key])
+	}
+	return all
 }
 
 func (x *indexing) close() {
