@@ -41,17 +41,18 @@ var arrows = map[string][]string{
 	"pipeline/store/s3test":    {"pipeline", "pipeline/s3", "pipeline/store"},
 	"pipeline/store/storetest": {"pipeline/store"},
 
-	"services/broker":           {"pipeline/queue"},
-	"services/backfill":         {"pipeline", "codecs", "pipeline/source"},
-	"services/inspect":          {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
-	"services/catalog":          {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/keeper":           {"pipeline", "codecs", "codecs/patch", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
-	"services/deadletter":       {"pipeline/ledger", "pipeline/message", "pipeline/queue"},
-	"services/torture":          {"pipeline/audit", "pipeline/ledger", "pipeline/queue/kafkatest", "pipeline/store", "pipeline/store/s3test"}, // of tests: never linked into the program
-	"services/gateway":          {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "services/gateway/identity", "services/gateway/upload"},
-	"services/gateway/identity": {},
-	"services/gateway/upload":   {"pipeline/store", "services/gateway/identity"},
-	"services/worker":           {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
+	"services/broker":            {"pipeline/queue"},
+	"services/backfill":          {"pipeline", "codecs", "pipeline/source"},
+	"services/inspect":           {"pipeline", "pipeline/shard", "codecs", "codecs/patch"},
+	"services/catalog":           {"pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/keeper":            {"pipeline", "codecs", "codecs/patch", "pipeline/ledger", "pipeline/shard", "pipeline/store"},
+	"services/deadletter":        {"pipeline/ledger", "pipeline/message", "pipeline/queue"},
+	"services/torture":           {"pipeline/audit", "pipeline/ledger", "pipeline/queue/kafkatest", "pipeline/store", "pipeline/store/s3test"}, // of tests: never linked into the program
+	"services/gateway":           {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "services/gateway/identity", "services/gateway/upload"},
+	"services/gateway/identity":  {},
+	"services/gateway/upload":    {"pipeline/store", "services/gateway/identity"},
+	"services/worker":            {"pipeline", "codecs", "pipeline/ledger", "pipeline/message", "pipeline/queue", "pipeline/store", "pipeline/stream"},
+	"services/worker/simulation": {"codecs", "pipeline", "pipeline/audit", "pipeline/message", "pipeline/mill", "pipeline/queue", "pipeline/shard", "pipeline/store", "pipeline/stream", "services/catalog", "services/keeper", "services/worker"},
 }
 
 // free may import everything: the composition, and main.
