@@ -30,6 +30,8 @@ type Config struct {
 	Mill   Mill          `yaml:"mill"`
 	Window stream.Config `yaml:"window"`
 	Worker worker.Config `yaml:"worker"`
+	// Publish makes workers publish snapshots, every so often.
+	Publish Publish `yaml:"publish"`
 	// Recipes are files, or folders whose *.yaml files are recipes. Relative paths in a
 	// configuration file are taken from its folder.
 	Recipes []string `yaml:"recipes"`
@@ -146,6 +148,9 @@ func (c Config) Validate(needsQueue bool) error {
 		return err
 	}
 	if err := c.Alarm.Validate(); err != nil {
+		return err
+	}
+	if err := c.Publish.Validate(); err != nil {
 		return err
 	}
 	if needsQueue && c.DeadLetters.Topic == c.Queue.Topic {

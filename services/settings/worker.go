@@ -89,6 +89,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 		Recipes: recipes, Count: c.Mill.Count, Observe: stream.NewAlarm(w.Tally, c.Alarm, raise), Log: log, Tools: c.Tools(), Keep: keepIn(s),
 		Outbox: outbox,
 	})
+	w.closed = append(w.closed, c.Publish.start(ctx, s, log))
 	if c.Metrics.Listen != "" {
 		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, w.Status, log)
 		if err != nil {
