@@ -80,11 +80,7 @@ func (r *rig) check(ctx context.Context, c *audit.Campaign, s store.Store, out *
 	}
 	r.say("audit: %s", out.Audit.Summary())
 	cmd := exec.CommandContext(ctx, r.binary, "verify", "s3://"+bucket+"/"+prefix, "--deep") //nolint:gosec // our own
-	a := r.server.Config.Access
-	cmd.Env = []string{
-		"HOME=" + r.work, "MILLRACE_STORE_ENDPOINT=" + a.Endpoint, "MILLRACE_STORE_REGION=" + a.Region, "MILLRACE_STORE_PATH_STYLE=true",
-		"MILLRACE_STORE_ACCESS_KEY=" + a.AccessKey, "MILLRACE_STORE_SECRET_KEY=env:TORTURE_SECRET", "TORTURE_SECRET=" + a.SecretKey.Reveal(),
-	}
+	cmd.Env = r.direct()
 	if text, err := cmd.CombinedOutput(); err != nil {
 		out.Verify = fmt.Sprintf("%v: %s", err, text)
 		return nil

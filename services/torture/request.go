@@ -41,6 +41,8 @@ func describe(r *http.Request, body []byte, wrote string) request {
 		what = "log"
 	case parts[0] == "_hint":
 		what = "hint"
+	case parts[0] == "_probe":
+		what = "probe"
 	case parts[0] == "_attempt":
 		what = "attempt"
 	case parts[0] == "_recipe":

@@ -68,7 +68,30 @@ func newRig(ctx context.Context, o options, say func(string, ...any)) (*rig, err
 	if err := r.program(ctx); err != nil {
 		return r, err
 	}
-	return r, r.servers(ctx)
+	if err := r.servers(ctx); err != nil {
+		return r, err
+	}
+	return r, r.doctor(ctx)
+}
+
+// doctor proves the store at length before the first worker, which need not then.
+func (r *rig) doctor(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, r.binary, "doctor", "--to", "s3://"+bucket+"/"+prefix) //nolint:gosec // our own
+	cmd.Env = r.direct()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("millrace doctor: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// direct is the environment of a program that reaches the store without a gate.
+func (r *rig) direct() []string {
+	a := r.server.Config.Access
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + r.work, "MILLRACE_SCRATCH=" + r.work,
+		"MILLRACE_STORE_ENDPOINT=" + a.Endpoint, "MILLRACE_STORE_REGION=" + a.Region, "MILLRACE_STORE_PATH_STYLE=true",
+		"MILLRACE_STORE_ACCESS_KEY=" + a.AccessKey, "MILLRACE_STORE_SECRET_KEY=env:TORTURE_SECRET", "TORTURE_SECRET=" + a.SecretKey.Reveal(),
+	}
 }
 
 // program builds millrace, unless one was given.

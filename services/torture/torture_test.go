@@ -20,7 +20,7 @@ func TestTorture(t *testing.T) {
 		t.Skip("needs a real Kafka and a real S3 server; not with -short")
 	}
 	o := tiny()
-	o.binary = os.Getenv("TORTURE_BINARY")
+	o.binary, o.dir = os.Getenv("TORTURE_BINARY"), os.Getenv("TORTURE_DIR") // to look into what went wrong
 	out, err := run(t.Context(), o, t.Logf)
 	if err == nil {
 		err = out.verdict()
