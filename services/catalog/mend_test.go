@@ -148,3 +148,33 @@ func (w *watched) Stat(ctx context.Context, key string) (store.Info, error) {
 	}
 	return w.Store.Stat(ctx, key)
 }
+
+// TestForgottenIsNotMended: a snapshot whose shards are gone does not keep later ones from
+// being published.
+func TestForgottenIsNotMended(t *testing.T) {
+	s := store.NewMemory()
+	commit(t, s, "one", false, all("cats")...)
+	if _, err := ledger.Publish(t.Context(), store.Plain{Store: s}); err != nil {
+		t.Fatal(err)
+	}
+	shards, err := Shards(t.Context(), s, nil, "cats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, sh := range shards {
+		keys = append(keys, sh.Key)
+		if err := s.Delete(t.Context(), sh.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(t, s, "one", false, all("cats")...)
+	snap, err := ledger.PublishEdits(t.Context(), store.Plain{Store: s}, ledger.Edit{Kind: ledger.Takedown, Dataset: "cats", Removes: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := publish(t, s)
+	if p.Snapshot.N != snap.N+1 || len(p.Mended) != 1 || p.Mended[0] != snap.N || len(p.Indexes) != 3 {
+		t.Errorf("got %+v", p)
+	}
+}

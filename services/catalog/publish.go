@@ -62,10 +62,15 @@ func Complete(ctx context.Context, s store.Store, snap *ledger.Snapshot) (*Publi
 			if this, err = ledger.ReadSnapshot(ctx, store.Plain{Store: s}, n); err != nil {
 				return nil, err
 			}
-			p.Mended = append(p.Mended, n)
 		}
-		if p.Indexes, err = writeIndexes(ctx, s, this); err != nil {
+		p.Indexes, err = writeIndexes(ctx, s, this)
+		switch {
+		case n < snap.N && errors.Is(err, store.ErrNotFound):
+			continue // some of its shards are forgotten already: nobody is to read it
+		case err != nil:
 			return nil, fmt.Errorf("publish snapshot %d: %w", n, err)
+		case n < snap.N:
+			p.Mended = append(p.Mended, n)
 		}
 	}
 	return p, nil
