@@ -42,6 +42,9 @@ type Media struct {
 	SHA256 string `json:"sha256,omitempty"`
 	// Version pins an object version (versionId or ETag) where the URI has them.
 	Version string `json:"version,omitempty"`
+	// Honour lists the opt-out signals that the dataset's recipe obeys (see
+	// [SourceRules]). The stream sets it before it fetches; no message does.
+	Honour []string `json:"-"`
 }
 
 // Provenance says where a thing came from. Every sample carries it.

@@ -19,6 +19,7 @@ type Recipe struct {
 	Digest string `json:"digest"`
 
 	Take    Take          `json:"take"`
+	Source  SourceRules   `json:"source,omitzero"`
 	Video   VideoRules    `json:"video"`
 	Image   ImageRules    `json:"image"`
 	Audio   AudioRules    `json:"audio,omitzero"`
@@ -32,6 +33,14 @@ type Recipe struct {
 type Take struct {
 	// Kinds is a subset of "video", "image", "audio", "text"; empty takes all.
 	Kinds []string `json:"kinds,omitempty"`
+}
+
+// SourceRules say which media may be fetched at all.
+type SourceRules struct {
+	// Honour lists the signals by which a web server withholds a medium from training,
+	// and which are obeyed: "noai", "noimageai", "noindex", "noimageindex" (of
+	// X-Robots-Tag) and "tdm-reservation". Such a medium is refused with source.opt-out.
+	Honour []string `json:"honour,omitempty"`
 }
 
 // VideoRules say which frames of a video become samples.

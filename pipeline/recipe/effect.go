@@ -58,6 +58,8 @@ var effects = map[string][]Effect{
 
 	"take.kinds": {Samples},
 
+	"source.honour": {Refusals},
+
 	"video.pick":               {Arrays, Samples}, // arrays: of clips, which are named by their first frame
 	"video.clip":               {Arrays, Samples},
 	"video.interlaced":         {Arrays, Samples, Originals},

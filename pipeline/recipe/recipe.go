@@ -73,6 +73,7 @@ func (d *decoder) fields(r *pipeline.Recipe) []field {
 		{"dataset", d.dataset(&r.Dataset)},
 		{"about", d.text(&r.About, 4096)},
 		{"take", d.words(&r.Take.Kinds, kinds...)},
+		{"source", d.section(d.sourceFields(&r.Source))},
 		{"video", d.section(d.videoFields(&r.Video))},
 		{"image", d.section(d.imageFields(&r.Image))},
 		{"audio", d.audio(&r.Audio)},

@@ -8,6 +8,10 @@ import (
 	"github.com/millrace/millrace/pipeline"
 )
 
+func (d *decoder) sourceFields(v *pipeline.SourceRules) []field {
+	return []field{{"honour", d.words(&v.Honour, "noai", "noimageai", "noindex", "noimageindex", "tdm-reservation")}}
+}
+
 func (d *decoder) videoFields(v *pipeline.VideoRules) []field {
 	return []field{
 		{"pick", d.pick(&v.Pick)},

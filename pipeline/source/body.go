@@ -35,11 +35,12 @@ var (
 
 // attempt opens once and lets use read, within total and at no less than the least
 // rate. Both end the request by cancelling it, so that a read that hangs returns.
-func (f *Fetcher) attempt(ctx context.Context, total time.Duration, maxBytes int64, use func(*body) error, open func(context.Context) (*body, error)) error {
+func (f *Fetcher) attempt(ctx context.Context, total time.Duration, maxBytes int64, use func(*body) error, open func(context.Context) (*body, error)) (*watch, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(total, func() { cancel(errTotal) })
-	defer timer.Stop()
+	w := newWatch(total, func() { cancel(errTotal) })
+	defer w.timer.Stop()
+	ctx = w.in(ctx)
 
 	err := func() error {
 		b, err := open(ctx)
@@ -58,13 +59,13 @@ func (f *Fetcher) attempt(ctx context.Context, total time.Duration, maxBytes int
 	}()
 	switch cause := context.Cause(ctx); {
 	case err == nil:
-		return nil
+		return w, nil
 	case cause == errSlow:
-		return refuse(pipeline.CodeSourceLimit, "less than %d bytes a second came for %v", f.cfg.MinRate, f.cfg.RateWindow)
+		return w, refuse(pipeline.CodeSourceLimit, "less than %d bytes a second came for %v", f.cfg.MinRate, f.cfg.RateWindow)
 	case cause == errTotal:
-		return refuse(pipeline.CodeSourceLimit, "it was not read within %v", total)
+		return w, refuse(pipeline.CodeSourceLimit, "it was not read within %v", total)
 	}
-	return err
+	return w, err
 }
 
 // pacer counts what is read and cancels a request that falls below the least rate.

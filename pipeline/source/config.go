@@ -3,7 +3,9 @@ package source
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -32,8 +34,14 @@ type Config struct {
 	MinRate    int64         `yaml:"min_rate"`
 	RateWindow time.Duration `yaml:"rate_window"`
 
+	// OutagePatience is how long an outage is waited for before the stream stops.
+	OutagePatience time.Duration `yaml:"outage_patience"`
+
 	HTTP HTTP `yaml:"http"`
 	S3   S3   `yaml:"s3"`
+
+	// Log is told of outages. Nil means nobody.
+	Log *slog.Logger `yaml:"-"`
 }
 
 // HTTP bounds one attempt at a URL.
@@ -46,8 +54,13 @@ type HTTP struct {
 	MaxRedirects int `yaml:"max_redirects"`
 	// MaxHeaderBytes bounds a response's headers.
 	MaxHeaderBytes int64 `yaml:"max_header_bytes"`
-	// HostConnections is how many connections one host may get at a time.
-	HostConnections int `yaml:"host_connections"`
+	// PerHost bounds what one host is asked.
+	PerHost PerHost `yaml:"per_host"`
+	// Contact stands in the User-Agent: a URL or mail address where who runs this can be
+	// reached. Crawlers should set it.
+	Contact string `yaml:"contact"`
+	// DependOn names hosts, without ports, whose outages are always waited for.
+	DependOn []string `yaml:"depend_on"`
 	// Ports that may be asked. AllowPrivate lifts this.
 	Ports []int `yaml:"ports"`
 }
@@ -57,10 +70,10 @@ func DefaultConfig() Config {
 	return Config{
 		MaxBytes: 2 << 30, MaxFileBytes: 1 << 40,
 		Tries: 6, Backoff: time.Second, MaxRetryAfter: 5 * time.Minute,
-		MinRate: 16 << 10, RateWindow: 30 * time.Second,
+		MinRate: 16 << 10, RateWindow: 30 * time.Second, OutagePatience: time.Hour,
 		HTTP: HTTP{
 			Connect: 5 * time.Second, TLS: 5 * time.Second, Header: 10 * time.Second, Total: 10 * time.Minute,
-			MaxRedirects: 3, MaxHeaderBytes: 64 << 10, HostConnections: 8, Ports: []int{80, 443},
+			MaxRedirects: 3, MaxHeaderBytes: 64 << 10, PerHost: PerHost{Concurrent: 8, PerSecond: 20}, Ports: []int{80, 443},
 		},
 		S3: S3{MaxBytes: 20 << 30, Total: time.Hour},
 	}
@@ -77,7 +90,8 @@ func (c Config) Validate() error {
 		{"min_rate", c.MinRate}, {"rate_window", int64(c.RateWindow)},
 		{"http.connect_timeout", int64(c.HTTP.Connect)}, {"http.tls_timeout", int64(c.HTTP.TLS)},
 		{"http.header_timeout", int64(c.HTTP.Header)}, {"http.total_timeout", int64(c.HTTP.Total)},
-		{"http.max_header_bytes", c.HTTP.MaxHeaderBytes}, {"http.host_connections", int64(c.HTTP.HostConnections)},
+		{"http.max_header_bytes", c.HTTP.MaxHeaderBytes}, {"http.per_host.concurrent", int64(c.HTTP.PerHost.Concurrent)},
+		{"outage_patience", int64(c.OutagePatience)},
 		{"s3.total_timeout", int64(c.S3.Total)},
 	} {
 		if v.n < 1 {
@@ -89,6 +103,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("source.tries is %d: it must be from 1 to 6", c.Tries)
 	case c.HTTP.MaxRedirects < 0 || c.HTTP.MaxRedirects > 10:
 		return fmt.Errorf("source.http.max_redirects is %d: it must be from 0 to 10", c.HTTP.MaxRedirects)
+	case !(c.HTTP.PerHost.PerSecond >= 0):
+		return fmt.Errorf("source.http.per_host.per_second is %v: it must be 0 (no rate) or more", c.HTTP.PerHost.PerSecond)
+	case strings.ContainsFunc(c.HTTP.Contact, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("()\\", r) }):
+		return errors.New("source.http.contact: want a URL or a mail address, without brackets")
 	case len(c.HTTP.Ports) == 0 && !c.AllowPrivate:
 		return errors.New("source.http.ports is empty: name the ports that may be asked, as in [80, 443]")
 	case c.Root != "" && !c.AllowFiles:

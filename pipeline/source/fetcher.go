@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -22,7 +24,12 @@ type Fetcher struct {
 	policy    policy
 	transport *http.Transport
 	client    *http.Client
+	dialer    *net.Dialer // its Control is set for each connection
+	userAgent string
 	s3        *s3Client
+	origins   *origins
+	optOuts   tallied
+	log       *slog.Logger
 }
 
 // New makes a Fetcher and sees that its spool folder can be written to. It opens no
@@ -34,7 +41,10 @@ func New(cfg Config) (*Fetcher, error) {
 	if err := tryDir(cfg.dir()); err != nil {
 		return nil, fmt.Errorf("source.dir: %w", err)
 	}
-	f := &Fetcher{cfg: cfg}
+	f := &Fetcher{cfg: cfg, origins: newOrigins(), log: cfg.Log}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
 	f.openHTTP()
 	var err error
 	if f.s3, err = newS3Client(cfg.S3); err != nil {
@@ -182,18 +192,52 @@ func (f *Fetcher) about(m pipeline.Media, err error) error {
 }
 
 // remote opens a medium that is elsewhere and hands its body to use, again for as
-// long as the failure is transient and tries are left.
+// long as the failure is transient and tries are left, and anew after an outage.
 func (f *Fetcher) remote(ctx context.Context, loc location, m pipeline.Media, use func(*body) error) error {
-	return f.retry(ctx, func() error {
+	return f.persist(ctx, loc, func(ctx context.Context) (*body, error) {
 		if loc.scheme == "s3" {
-			return f.attempt(ctx, f.cfg.S3.Total, f.cfg.S3.MaxBytes, use, func(ctx context.Context) (*body, error) {
-				return f.s3.get(ctx, loc.bucket, loc.key, m.Version)
-			})
+			return f.s3.get(ctx, loc.bucket, loc.key, m.Version)
 		}
-		return f.attempt(ctx, f.cfg.HTTP.Total, f.cfg.MaxBytes, use, func(ctx context.Context) (*body, error) {
-			return f.get(ctx, loc.url, m.Version)
+		return f.get(ctx, loc.url, m)
+	}, use)
+}
+
+// persist tries to open and use as often as the settings say. What is left of an outage
+// is waited for.
+func (f *Fetcher) persist(ctx context.Context, loc location, open func(context.Context) (*body, error), use func(*body) error) error {
+	total, most := f.cfg.HTTP.Total, f.cfg.MaxBytes
+	if loc.scheme == "s3" {
+		total, most = f.cfg.S3.Total, f.cfg.S3.MaxBytes
+	}
+	for {
+		fail := failure{loc: loc, began: time.Now(), err: refuse(pipeline.CodeSourceTransient, "it is known to be down")}
+		if since := f.origins.downSince(fail.origin()); !since.IsZero() && f.dead(fail) == nil { // spare it the tries
+			if err := f.waitFor(ctx, fail); err != nil {
+				return err
+			}
+		}
+		err := f.retry(ctx, func() error {
+			w, err := f.attempt(ctx, total, most, use, open)
+			fail.asked, fail.status = w.last()
+			return err
 		})
-	})
+		if fail.err = codecs.AsError(err); fail.err == nil || fail.err.Code != pipeline.CodeSourceTransient {
+			if loc.scheme == "s3" && (err == nil || fail.err != nil) {
+				f.origins.answered(s3Origin, http.StatusOK)
+			}
+			return err
+		}
+		own, err := f.judge(ctx, fail)
+		if err != nil {
+			return err
+		}
+		if own != nil {
+			return own
+		}
+		if err := f.waitFor(ctx, fail); err != nil {
+			return err
+		}
+	}
 }
 
 func (f *Fetcher) retry(ctx context.Context, try func() error) error {
@@ -213,10 +257,8 @@ func (f *Fetcher) retry(ctx context.Context, try func() error) error {
 		if n == f.cfg.Tries || !worth {
 			return refuse(pipeline.CodeSourceTransient, "%s, in try %d of %d", e.Detail, n, f.cfg.Tries)
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := sleep(ctx, wait); err != nil {
+			return err
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/millrace/millrace/codecs"
@@ -21,20 +23,47 @@ import (
 func (f *Fetcher) openHTTP() {
 	c := f.cfg.HTTP
 	f.policy = policy{guard: guard{f.cfg.AllowPrivate}, ports: c.Ports, anyPort: f.cfg.AllowPrivate, maxBytes: maxURI}
-	dialer := &net.Dialer{Timeout: c.Connect, Control: f.policy.guard.control}
+	f.dialer = &net.Dialer{Timeout: c.Connect}
+	f.userAgent = "millrace"
+	if c.Contact != "" {
+		f.userAgent += " (+" + c.Contact + ")"
+	}
 	f.transport = &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            f.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    c.TLS,
 		ResponseHeaderTimeout:  c.Header,
 		MaxResponseHeaderBytes: c.MaxHeaderBytes,
-		MaxConnsPerHost:        c.HostConnections,
-		MaxIdleConnsPerHost:    c.HostConnections,
+		MaxConnsPerHost:        c.PerHost.Concurrent,
+		MaxIdleConnsPerHost:    c.PerHost.Concurrent,
 		MaxIdleConns:           64,
 		IdleConnTimeout:        30 * time.Second,
 		DisableCompression:     true,
 	}
-	f.client = &http.Client{Transport: f.transport, CheckRedirect: f.redirect}
+	f.client = &http.Client{
+		Transport:     &polite{f.transport, newHosts(c.PerHost, f.cfg.MaxRetryAfter), f.origins, f.cfg.Backoff},
+		CheckRedirect: f.redirect,
+	}
+}
+
+// dial connects under the guard. A refused address is what is reported, also where a
+// name has others that merely fail: such a name is a trap or a mistake.
+func (f *Fetcher) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var refused atomic.Pointer[addressError] // addresses may be tried side by side
+	d := *f.dialer
+	d.Control = func(network, address string, c syscall.RawConn) error {
+		err := f.policy.guard.control(network, address, c)
+		var ae *addressError
+		if errors.As(err, &ae) {
+			refused.Store(ae)
+		}
+		return err
+	}
+	conn, err := d.DialContext(ctx, network, address)
+	if ae := refused.Load(); err != nil && ae != nil {
+		return nil, ae
+	}
+	return conn, err
 }
 
 func (f *Fetcher) redirect(req *http.Request, via []*http.Request) error {
@@ -49,16 +78,12 @@ func (f *Fetcher) redirect(req *http.Request, via []*http.Request) error {
 }
 
 // get opens a URL. version, if there is one, is the ETag that is asked for.
-func (f *Fetcher) get(ctx context.Context, u *url.URL, version string) (*body, error) {
-	if err := f.policy.check(u); err != nil {
+func (f *Fetcher) get(ctx context.Context, u *url.URL, m pipeline.Media) (*body, error) {
+	req, err := f.request(ctx, u)
+	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, refuse(pipeline.CodeSourceDenied, "the URL is malformed")
-	}
-	req.Header.Set("User-Agent", "millrace")
-	req.Header.Set("Accept-Encoding", "identity")
+	version := m.Version
 	if version != "" {
 		req.Header.Set("If-Match", quoteETag(version))
 	}
@@ -66,11 +91,38 @@ func (f *Fetcher) get(ctx context.Context, u *url.URL, version string) (*body, e
 	if err != nil {
 		return nil, httpFault(err)
 	}
-	if err := checkResponse(resp, version); err != nil {
+	if err = checkResponse(resp, version); err == nil {
+		err = f.withheld(resp, m.Honour)
+	}
+	if err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
 	return &body{r: resp.Body, c: resp.Body, size: resp.ContentLength, version: etag(resp.Header)}, nil
+}
+
+// request makes a GET for a URL that keeps the policy.
+func (f *Fetcher) request(ctx context.Context, u *url.URL) (*http.Request, error) {
+	if err := f.policy.check(u); err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, refuse(pipeline.CodeSourceDenied, "the URL is malformed")
+	}
+	req.Header.Set("User-Agent", f.userAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	return req, nil
+}
+
+// withheld refuses what its owner keeps from training, if that is to be honoured.
+func (f *Fetcher) withheld(resp *http.Response, honour []string) error {
+	signal := optOut(resp.Header, honour)
+	if signal == "" {
+		return nil
+	}
+	f.optOuts.add(signal)
+	return refuse(pipeline.CodeSourceOptOut, "its owner keeps it from training (%s), which the recipe honours", signal)
 }
 
 func checkResponse(resp *http.Response, version string) error {

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func local(t *testing.T) Config {
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.AllowPrivate, cfg.Backoff, cfg.Tries = t.TempDir(), true, time.Millisecond, 3
+	cfg.OutagePatience, cfg.HTTP.PerHost.PerSecond = 20*time.Millisecond, 0
 	return cfg
 }
 

@@ -97,6 +97,13 @@ func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body,
 	return b, nil
 }
 
+// up asks whether the endpoint works, whatever it says about the bucket.
+func (c *s3Client) up(ctx context.Context, bucket string) bool {
+	_, err := c.core.BucketExists(ctx, bucket)
+	var r minio.ErrorResponse
+	return err == nil || errors.As(err, &r) && works(r.StatusCode)
+}
+
 // s3Fault says what a refusal means. What is wrong with our own credentials or clock
 // is not the object's fault and stays a plain error, so that nothing is quarantined.
 func s3Fault(err error) error {
