@@ -64,16 +64,16 @@ func (b *broker) create(partitions int) {
 // produce sends jobs to a partition, numbered from where the last ended.
 func (b *broker) produce(partition, jobs int) {
 	b.t.Helper()
-	var rs []kafka.Record
-	for range jobs {
-		id := fmt.Sprintf("%d-%d", partition, b.made[partition])
-		rs = append(rs, kafka.Record{Key: kafka.NewBytes([]byte(id)), Value: kafka.NewBytes(fmt.Appendf(nil, `{"id": %q, "dataset": "d", "text": "x"}`, id))})
-		b.made[partition]++
-	}
 	b.until("producing", func() bool {
+		var rs []kafka.Record // each attempt needs its own: bytes that were sent are used up
+		for i := range jobs {
+			id := fmt.Sprintf("%d-%d", partition, b.made[partition]+i)
+			rs = append(rs, kafka.Record{Key: kafka.NewBytes([]byte(id)), Value: kafka.NewBytes(fmt.Appendf(nil, `{"id": %q, "dataset": "d", "text": "x"}`, id))})
+		}
 		r, err := b.admin.Produce(b.ctx(), &kafka.ProduceRequest{Topic: b.cfg.Topic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(rs...)})
 		return err == nil && r.Error == nil
 	})
+	b.made[partition] += jobs
 }
 
 // told notes the generations that a member is given.
