@@ -159,8 +159,8 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	if err := m.Close(leave); err != nil { // the group gets over it; the ledger does not care
 		w.Log.Warn("leaving the group", "error", err)
 	}
-	if err == nil && !w.wait(leave, leaveWithin) {
-		w.Log.Warn("some work does not end")
+	if err == nil && !w.wait(context.WithoutCancel(ctx), leaveWithin) {
+		err = fmt.Errorf("work that was given up does not end: %w", ErrStalled)
 	}
 	return err
 }

@@ -91,3 +91,24 @@ func TestWatchdog(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// Work that is deaf does not hold up the end, and is told of.
+func TestDeafWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, release, _ := held("job-0")
+		hang := m.do
+		m.do = func(_ context.Context, id string) error { return hang(context.Background(), id) }
+		topic := newTopic(1)
+		w := start(parts(t, topic, store.NewMemory(), m))
+		synctest.Wait()
+		topic.deal(true)
+		time.Sleep(time.Second)
+		begun := time.Now()
+		err := w.stop()
+		if took := time.Since(begun); !errors.Is(err, ErrStalled) || took > DrainWithin+2*leaveWithin {
+			t.Errorf("after %v: %v", took, err)
+		}
+		release()
+		synctest.Wait()
+	})
+}
