@@ -147,7 +147,7 @@ func peak(f func()) (most int64, took time.Duration) {
 // number of records is MILLRACE_RECORDS, or a small one; the figures in README.md are of
 // a million.
 func TestScale(t *testing.T) {
-	n := int64(5_000)
+	n := int64(2_000)
 	if text := os.Getenv("MILLRACE_RECORDS"); text != "" {
 		if _, err := fmt.Sscan(text, &n); err != nil {
 			t.Fatal(err)
