@@ -20,6 +20,11 @@ import (
 // OpenStore opens the dataset's store, with the retry policy that all writers and
 // readers share. The caller calls close after use.
 func (c Config) OpenStore(ctx context.Context) (s store.Store, closed func(), err error) {
+	return c.openStore(ctx, func(s store.Store) store.Store { return s })
+}
+
+// openStore lets wrap see each attempt of each operation.
+func (c Config) openStore(ctx context.Context, wrap func(store.Store) store.Store) (s store.Store, closed func(), err error) {
 	raw, err := store.Open(ctx, c.Store.URL, c.Store.Config)
 	if err != nil {
 		return nil, nil, err
@@ -28,7 +33,7 @@ func (c Config) OpenStore(ctx context.Context) (s store.Store, closed func(), er
 	if cl, ok := raw.(interface{ Close() error }); ok {
 		end = func() { cl.Close() }
 	}
-	s, release, err := c.decided(store.NewRetry(raw, store.Policy{}))
+	s, release, err := c.decided(store.NewRetry(wrap(raw), store.Policy{}))
 	if err != nil {
 		end()
 		return nil, nil, err
@@ -67,16 +72,26 @@ func (c Config) OpenMills(ctx context.Context) (Mills, error) {
 
 // OpenFetch makes the fetcher that the source section asks for.
 func (c Config) OpenFetch() (fetch stream.Fetch, closed func(), err error) {
-	cfg := c.Source
-	if cfg.Dir == "" {
-		if cfg.Dir, err = c.ScratchDir(); err != nil {
-			return nil, nil, err
-		}
-	}
-	f, err := source.New(cfg)
+	f, err := c.openFetcher()
 	if err != nil {
 		return nil, nil, err
 	}
+	return fetchWith(f), func() { f.Close() }, nil
+}
+
+func (c Config) openFetcher() (*source.Fetcher, error) {
+	cfg := c.Source
+	if cfg.Dir == "" {
+		var err error
+		if cfg.Dir, err = c.ScratchDir(); err != nil {
+			return nil, err
+		}
+	}
+	return source.New(cfg)
+}
+
+// fetchWith also takes media that are at hand.
+func fetchWith(f *source.Fetcher) stream.Fetch {
 	return func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error) {
 		if have != nil { // read from an archive already, and hashed on the way
 			st, err := have.Stat()
@@ -90,7 +105,7 @@ func (c Config) OpenFetch() (fetch stream.Fetch, closed func(), err error) {
 			return nil, pipeline.SourceID{URI: source.Redact(m.URI), Version: m.Version}, err
 		}
 		return sp.File, sp.ID, nil
-	}, func() { f.Close() }, nil
+	}
 }
 
 // LoadRecipes reads every recipe that the configuration names. The returned function

@@ -40,7 +40,8 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 			w.Close()
 		}
 	}()
-	s, closeStore, err := c.OpenStore(ctx)
+	meters := newMeters()
+	s, closeStore, err := c.openStore(ctx, func(s store.Store) store.Store { return store.NewMetered(s, meters.stored) })
 	if err != nil {
 		return w, err
 	}
@@ -55,11 +56,13 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 		return w, err
 	}
 	w.closed = append(w.closed, mills.Close)
-	fetch, closeFetch, err := c.OpenFetch()
+	mills = meters.milled(mills, c.Mill.Count)
+	fetcher, err := c.openFetcher()
 	if err != nil {
 		return w, err
 	}
-	w.closed = append(w.closed, closeFetch)
+	w.closed = append(w.closed, func() { fetcher.Close() })
+	meters.sources = fetcher
 	recipes, err := c.LoadRecipes()
 	if err != nil {
 		return w, err
@@ -68,7 +71,8 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 	if window.Dir, err = c.ScratchDir(); err != nil {
 		return w, err
 	}
-	fetch = fromUploads(s, window.Dir, c.Source.S3.MaxBytes, fetch)
+	meters.scratch = window.Dir
+	fetch := fromUploads(s, window.Dir, c.Source.S3.MaxBytes, fetchWith(fetcher))
 	client, err := queue.Open(c.Queue)
 	if err != nil {
 		return w, err
@@ -91,7 +95,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 	})
 	w.closed = append(w.closed, c.Publish.start(ctx, s, log))
 	if c.Metrics.Listen != "" {
-		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, w.Status, log)
+		_, stop, err := worker.Serve(c.Metrics.Listen, w.Tally, w.Status, log, meters, w.Worker.Lag())
 		if err != nil {
 			return w, err
 		}

@@ -38,6 +38,8 @@ type line struct {
 
 	fencedIn      atomic.Int32  // the last generation in which it fenced, or tried to
 	taken, packed atomic.Int64  // offsets up to which records were read, and worked on
+	settled       atomic.Int64  // and are in the ledger
+	epoch         atomic.Int64  // of the chain, for people
 	moved         chan struct{} // has a value after packed has changed
 	pulse         atomic.Int64  // Unix nanoseconds of the last sign of life
 
@@ -123,6 +125,8 @@ func (l *line) once(ctx context.Context) error {
 	f := &feed{l: l, topic: id, next: l.chain.Next()}
 	l.taken.Store(f.next)
 	l.packed.Store(f.next)
+	l.settled.Store(f.next)
+	l.epoch.Store(l.chain.Epoch())
 	defer f.close()
 	defer func() {
 		if !l.w.stuck.Load() { // a process that ends over hung work leaves its marks
@@ -144,6 +148,7 @@ func (l *line) once(ctx context.Context) error {
 
 // advise tells the group, if the partition is ours at the moment, what is committed.
 func (l *line) advise(offset int64) {
+	l.settled.Store(offset)
 	l.careful.committed(l.ctx, offset)
 	if a, open := l.gate.now(); open {
 		if err := a.CommitAdvisory(offset); err != nil {

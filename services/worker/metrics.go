@@ -19,14 +19,15 @@ import (
 
 // Serve gives /metrics (Prometheus), /healthz (the process lives) and /readyz (it is in the
 // group, nothing is halted, and it does not drain; else 503 with the reason) at an address
-// until stop is called. addr is where it listens, for a port of 0.
-func Serve(listen string, t *stream.Tally, status func() Status, log *slog.Logger) (addr string, stop func(), err error) {
+// until stop is called. addr is where it listens, for a port of 0. more is shown besides.
+func Serve(listen string, t *stream.Tally, status func() Status, log *slog.Logger, more ...prometheus.Collector) (addr string, stop func(), err error) {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return "", nil, fmt.Errorf("metrics.listen: %w", err)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(tallied{t}, states{status}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(more...)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -60,16 +61,20 @@ func Serve(listen string, t *stream.Tally, status func() Status, log *slog.Logge
 type states struct{ status func() Status }
 
 var (
-	joinedDesc    = prometheus.NewDesc("millrace_group_joined", "1 while the worker has a place in the consumer group.", nil, nil)
-	drainingDesc  = prometheus.NewDesc("millrace_draining", "1 once the worker drains.", nil, nil)
-	partitionDesc = prometheus.NewDesc("millrace_partitions", "Partitions of this worker, by state.", []string{"state"}, nil)
-	haltedDesc    = prometheus.NewDesc("millrace_partition_halted", "1 for each partition on which nothing goes on until somebody acts.", []string{"partition"}, nil)
-	lostDesc      = prometheus.NewDesc("millrace_offsets_lost_total", "Offsets that retention removed before they were read.", nil, nil)
+	joinedDesc     = prometheus.NewDesc("millrace_group_joined", "1 while the worker has a place in the consumer group.", nil, nil)
+	drainingDesc   = prometheus.NewDesc("millrace_draining", "1 once the worker drains.", nil, nil)
+	partitionDesc  = prometheus.NewDesc("millrace_partitions", "Partitions of this worker, by state.", []string{"state"}, nil)
+	haltedDesc     = prometheus.NewDesc("millrace_partition_halted", "1 for each partition on which nothing goes on until somebody acts.", []string{"partition"}, nil)
+	generationDesc = prometheus.NewDesc("millrace_group_generation", "The last generation of the group in which the partition was this worker's.", []string{"partition"}, nil)
+	epochDesc      = prometheus.NewDesc("millrace_partition_epoch", "This worker's epoch in the partition's ledger.", []string{"partition"}, nil)
+	committedDesc  = prometheus.NewDesc("millrace_partition_committed_offset", "Offset below which all is in the ledger.", []string{"partition"}, nil)
+	inWorkDesc     = prometheus.NewDesc("millrace_window_offsets", "Offsets that were taken and are not in the ledger: in work, or packed and waiting for a commit.", []string{"partition", "at"}, nil)
+	lostDesc       = prometheus.NewDesc("millrace_offsets_lost_total", "Offsets that retention removed before they were read.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (states) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{joinedDesc, drainingDesc, partitionDesc, haltedDesc, lostDesc} {
+	for _, d := range []*prometheus.Desc{joinedDesc, drainingDesc, partitionDesc, haltedDesc, lostDesc, generationDesc, epochDesc, committedDesc, inWorkDesc} {
 		ch <- d
 	}
 }
@@ -87,10 +92,26 @@ func (c states) Collect(ch chan<- prometheus.Metric) {
 		if p.State == Halted {
 			ch <- prometheus.MustNewConstMetric(haltedDesc, prometheus.GaugeValue, 1, strconv.Itoa(p.Partition))
 		}
+		p.collect(ch)
 	}
 	for _, state := range States {
 		ch <- prometheus.MustNewConstMetric(partitionDesc, prometheus.GaugeValue, float64(count[state]), string(state))
 	}
+}
+
+// collect shows where a partition stands, once it is known.
+func (p Partition) collect(ch chan<- prometheus.Metric) {
+	if p.Epoch == 0 {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), append([]string{strconv.Itoa(p.Partition)}, labels...)...)
+	}
+	gauge(generationDesc, int64(p.Generation))
+	gauge(epochDesc, p.Epoch)
+	gauge(committedDesc, p.Committed)
+	gauge(inWorkDesc, max(p.Taken-p.Packed, 0), "work")
+	gauge(inWorkDesc, max(p.Packed-p.Committed, 0), "commit")
 }
 
 // tallied shows a tally's counts to Prometheus.

@@ -15,7 +15,10 @@ import (
 
 func TestMetrics(t *testing.T) {
 	tally := &stream.Tally{}
-	status := Status{Joined: true, Lost: 7, Partitions: []Partition{{0, Running, ""}, {3, Running, ""}}}
+	status := Status{Joined: true, Lost: 7, Partitions: []Partition{
+		{Partition: 0, State: Running, Generation: 4, Epoch: 2, Taken: 30, Packed: 25, Committed: 21},
+		{Partition: 3, State: Running}, // not taken yet
+	}}
 	addr, stop, err := Serve("127.0.0.1:0", tally, func() Status { return status }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -45,10 +48,15 @@ func TestMetrics(t *testing.T) {
 		`millrace_quarantined_total{code="decode.invalid"} 1`, "millrace_samples_total 3", "millrace_tokens_total 300",
 		"millrace_media_seconds_total 1.5", "millrace_source_bytes_total 1010", "millrace_shards_total 1", "millrace_shard_bytes_total 500", "go_goroutines",
 		"millrace_group_joined 1", "millrace_draining 0", `millrace_partitions{state="running"} 2`, `millrace_partitions{state="halted"} 0`, "millrace_offsets_lost_total 7",
+		`millrace_group_generation{partition="0"} 4`, `millrace_partition_epoch{partition="0"} 2`, `millrace_partition_committed_offset{partition="0"} 21`,
+		`millrace_window_offsets{at="work",partition="0"} 5`, `millrace_window_offsets{at="commit",partition="0"} 4`,
 	} {
 		if !strings.Contains(got, want+"\n") && !strings.Contains(got, want+" ") {
 			t.Errorf("/metrics has no %s", want)
 		}
+	}
+	if strings.Contains(got, `partition="3"`) {
+		t.Error("a partition that is not taken yet has a position")
 	}
 	if get("/healthz") != "ok\n" {
 		t.Error("/healthz is not ok")
@@ -59,7 +67,7 @@ func TestMetrics(t *testing.T) {
 	for want, s := range map[string]Status{
 		"draining\n":                           {Joined: true, Draining: true},
 		"not in the consumer group\n":          {},
-		"partition 3 is halted: log is gone\n": {Joined: true, Partitions: []Partition{{0, Running, ""}, {3, Halted, "log is gone"}}},
+		"partition 3 is halted: log is gone\n": {Joined: true, Partitions: []Partition{{Partition: 0, State: Running}, {Partition: 3, State: Halted, Cause: "log is gone"}}},
 	} {
 		status = s
 		if got := get("/readyz", http.StatusServiceUnavailable); got != want {

@@ -34,6 +34,14 @@ type Partition struct {
 	Partition int
 	State     State
 	Cause     string // of Resting and Halted, for people
+
+	// Generation is the last of the group in which it was this process's, -1 before any.
+	Generation int32
+	// Epoch is this process's in the stream's ledger; 0 until it has fenced.
+	Epoch int64
+	// Taken, Packed and Committed are the offsets below which records were read, worked
+	// on, and are in the ledger; 0 until the stream is taken.
+	Taken, Packed, Committed int64
 }
 
 // Ready gives nil, or says why no traffic should count on this worker.
@@ -57,8 +65,8 @@ func (w *Worker) Status() Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := Status{Joined: w.joined, Draining: w.draining.Err() != nil, Lost: w.gone.Load()}
-	for n, l := range w.lines {
-		p := Partition{Partition: n}
+	for _, l := range w.lines {
+		p := l.position()
 		l.mu.Lock()
 		p.State, p.Cause = l.state, l.cause
 		l.mu.Unlock()
@@ -74,4 +82,14 @@ func (w *Worker) Status() Status {
 	}
 	slices.SortFunc(s.Partitions, func(a, b Partition) int { return a.Partition - b.Partition })
 	return s
+}
+
+// position is where the line stands, without its state.
+func (l *line) position() Partition {
+	p := Partition{Partition: l.partition, Generation: -1, Epoch: l.epoch.Load(), Taken: l.taken.Load(), Packed: l.packed.Load(), Committed: l.settled.Load()}
+	if turns, _ := l.gate.since(); turns > 0 {
+		a, _ := l.gate.now()
+		p.Generation = a.Generation
+	}
+	return p
 }
