@@ -24,8 +24,8 @@ func scratch(t testing.TB) string {
 	return t.TempDir()
 }
 
-// run runs a seed in a bubble of its own.
-func run(t *testing.T, number uint64, dir string) (r *Result) {
+// simulate runs a seed in a bubble of its own.
+func simulate(t *testing.T, number uint64, dir string) (r *Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.Fatalf("seed %d: %v", number, p)
@@ -41,11 +41,11 @@ func TestSeeds(t *testing.T) {
 	var sum Sum
 	began := time.Now()
 	for n := range uint64(*seeds) {
-		r := run(t, *first+n, dir)
+		r := simulate(t, *first+n, dir)
 		sum.Add(r)
 		if len(r.Violations) > 0 {
 			t.Errorf("seed %d:\n%s\nthe last of what happened:\n%s", r.Seed, strings.Join(r.Violations, "\n"), strings.Join(r.Tail, "\n"))
-			if sum.Violated >= 3 {
+			if *until || sum.Violated >= 3 {
 				break
 			}
 		}
@@ -60,7 +60,7 @@ func TestSeeds(t *testing.T) {
 func TestReplay(t *testing.T) {
 	dir := scratch(t)
 	for number := range uint64(20) {
-		a, b := run(t, number, dir), run(t, number, dir)
+		a, b := simulate(t, number, dir), simulate(t, number, dir)
 		if a.Digest != b.Digest {
 			t.Errorf("seed %d gives two runs", number)
 		}
