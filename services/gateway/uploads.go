@@ -63,7 +63,9 @@ func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
 				w.Header().Set(jobHeader, job)
 			}
 		}
-		tw := &tusWriter{ResponseWriter: w, expires: time.Now().Add(g.cfg.Limits.Expire)}
+		body := &endingBody{ReadCloser: r.Body}
+		r.Body = body
+		tw := &tusWriter{ResponseWriter: w, body: body, expires: time.Now().Add(g.cfg.Limits.Expire)}
 		inner.ServeHTTP(tw, r)
 		return tw.problem()
 	}
@@ -239,12 +241,39 @@ func tusError(err error) error {
 // and adds what tusd does not know: the expiration extension.
 type tusWriter struct {
 	http.ResponseWriter
+	body    *endingBody
 	expires time.Time
 	failed  int
 	text    []byte
 }
 
 func (w *tusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// SetReadDeadline lifts the deadline once the body has come whole: the server takes one
+// that passes for the sender having gone, while the store puts the parts together.
+func (w *tusWriter) SetReadDeadline(t time.Time) error {
+	if w.body.ended {
+		t = time.Time{}
+	}
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+}
+
+// SetWriteDeadline leaves the store the time that it needs.
+func (w *tusWriter) SetWriteDeadline(t time.Time) error {
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t.Add(upload.FinishWithin))
+}
+
+// endingBody knows that it has been read to its end.
+type endingBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+func (b *endingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || errors.Is(err, io.EOF)
+	return n, err
+}
 
 func (w *tusWriter) WriteHeader(status int) {
 	h := w.Header()

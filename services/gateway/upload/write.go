@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/tus/tusd/v2/pkg/handler"
 
@@ -93,6 +94,9 @@ func (u *Upload) keepTail(ctx context.Context, data []byte) error {
 	return nil
 }
 
+// FinishWithin bounds the time in which a store puts the parts together.
+const FinishWithin = 15 * time.Minute
+
 // FinishUpload implements handler.Upload: the parts become the object. It may be called
 // again, by any process.
 func (u *Upload) FinishUpload(ctx context.Context) error {
@@ -102,6 +106,10 @@ func (u *Upload) FinishUpload(ctx context.Context) error {
 	if u.Offset() != u.Size {
 		return fmt.Errorf("upload %s has %d of %d bytes", u.ID, u.Offset(), u.Size)
 	}
+	// A store may copy all bytes to put the parts together. Who waits for it may have
+	// gone; that it is half done would help nobody.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishWithin)
+	defer cancel()
 	if err := u.s.parts.CompleteParts(ctx, u.Key(), u.Parts.Upload, u.Parts.Count, u.sum.Body()); err != nil {
 		return fmt.Errorf("complete an upload: %w", err)
 	}
