@@ -106,7 +106,7 @@ func packing() []place {
 	return []place{
 		{packGo, "\t\t\tit, done = next, next.done\n", "\t\t\tit, done = next, next.done\n\t\t\tif len(it.parts) > 0 && it.parts[0].recipe != nil && mutated(\"jobs are packed before they are done\") {\n\t\t\t\treturn it, true, nil\n\t\t\t}\n",
 			[]mutant{{"jobs are packed before they are done", "a slow job ends without its samples"}}},
-		{packGo, "return it, true, it.err", "if mutated(\"a job's failure is no matter\") {\n\t\t\t\treturn it, true, nil\n\t\t\t}\n\t\t\treturn it, true, it.err",
+		{workGo, "\t\tif err := s.workPart(ctx, p); err != nil {\n", "\t\tif err := s.workPart(ctx, p); err != nil {\n\t\t\tif mutated(\"a job's failure is no matter\") {\n\t\t\t\treturn\n\t\t\t}\n",
 			[]mutant{{"a job's failure is no matter", "a job whose mill broke ends as none"}}},
 		{workGo, "\tvar f *pipeline.Fault\n\tif errors.As(err, &f) {\n\t\treturn f\n\t}\n", "\tvar f *pipeline.Fault\n\tif errors.As(err, &f) {\n\t\treturn f\n\t}\n\tif mutated(\"an outage refuses jobs\") {\n\t\treturn &pipeline.Fault{Code: \"decode.invalid\", Stage: \"decode\", Detail: err.Error()}\n\t}\n",
 			[]mutant{{"an outage refuses jobs", "what is not the medium's fault quarantines it"}}},

@@ -97,6 +97,11 @@ func (w *world) close() *Result {
 	return &w.result
 }
 
+// gaveUp is how a worker ends that finds its work hung. Its machine starts it anew.
+//
+//nolint:gochecknoglobals // a constant
+var gaveUp = blow{kind: "gave-up", lasts: time.Second}
+
 // slot runs one writer after the other, until the world ends.
 func (w *world) slot(ctx context.Context, s slot) {
 	blows := s.blows
@@ -105,17 +110,16 @@ func (w *world) slot(ctx context.Context, s slot) {
 		p := newProcess(w, s.name+"-"+strconv.Itoa(life))
 		stop, done, cancel := w.start(ctx, p)
 		var b blow
-		if b, blows = w.suffer(p, blows); b.kind == "" {
-			<-w.ended
+		switch b, blows = w.suffer(p, done, blows); b.kind {
+		case "":
 			close(stop)
 			<-done
 			cancel()
 			return
-		}
-		if b.kind == "drain" {
+		case "drain":
 			close(stop)
 			<-done
-		} else {
+		default:
 			p.kill()
 		}
 		cancel()
@@ -124,13 +128,17 @@ func (w *world) slot(ctx context.Context, s slot) {
 	}
 }
 
-// suffer lets a process live until its end, which is returned; without a kind if there
-// is none.
-func (w *world) suffer(p *process, blows []blow) (blow, []blow) {
+// suffer lets a process live until its end, which is returned; without a kind if that is
+// the world's.
+func (w *world) suffer(p *process, done <-chan struct{}, blows []blow) (blow, []blow) {
 	for len(blows) > 0 {
 		b := blows[0]
 		blows = blows[1:]
-		time.Sleep(b.after)
+		select {
+		case <-time.After(b.after):
+		case <-done:
+			return gaveUp, blows
+		}
 		w.count(b.kind)
 		w.mu.Lock()
 		w.trace.add(p.name, b.kind, "", "")
@@ -142,7 +150,12 @@ func (w *world) suffer(p *process, blows []blow) (blow, []blow) {
 		time.Sleep(b.lasts)
 		p.resume()
 	}
-	return blow{}, nil
+	select {
+	case <-w.ended:
+		return blow{}, nil
+	case <-done:
+		return gaveUp, nil
+	}
 }
 
 // start runs a real worker in the process.
@@ -159,7 +172,7 @@ func (w *world) start(ctx context.Context, p *process) (stop, done chan struct{}
 	go func() {
 		defer close(done)
 		if err := real.Run(ctx, stop); err != nil {
-			w.violated("%s: %v", p.name, err)
+			w.count("gave-up") // it asks to be started anew, as after a long stop
 		}
 	}()
 	return stop, done, cancel

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
+	seeds = flag.Int("seeds", 100, "how many seeds TestSeeds runs")
 	first = flag.Uint64("first", 1, "the first of them")
 )
 
@@ -59,7 +59,7 @@ func TestSeeds(t *testing.T) {
 // A seed gives the same run, to the nanosecond.
 func TestReplay(t *testing.T) {
 	dir := scratch(t)
-	for number := range uint64(20) {
+	for number := range uint64(10) {
 		a, b := simulate(t, number, dir), simulate(t, number, dir)
 		if a.Digest != b.Digest {
 			t.Errorf("seed %d gives two runs", number)
