@@ -136,9 +136,31 @@ func (p *packer) await(ctx context.Context, items <-chan *item) (*item, bool, er
 			if err := p.flush(ctx); err != nil {
 				return nil, false, err
 			}
+		case <-p.s.parts.Cut:
+			return p.finished(it, items)
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
 		}
+	}
+}
+
+// finished is the next item, which may be at hand, if nothing is to be waited for.
+func (p *packer) finished(it *item, items <-chan *item) (*item, bool, error) {
+	if it == nil {
+		select {
+		case it = <-items:
+		default:
+		}
+		if it == nil {
+			return nil, false, nil
+		}
+		p.s.inHand = it
+	}
+	select {
+	case <-it.done:
+		return it, true, it.err
+	default:
+		return nil, false, nil
 	}
 }
 

@@ -75,6 +75,9 @@ type Parts struct {
 	// Keep stores a recipe under its digest, before the first record that names it; may
 	// be nil.
 	Keep func(ctx context.Context, r *pipeline.Recipe) error
+	// Cut, once closed, ends the stream early: what is finished is committed, up to the
+	// first that is not, and the rest is given up. Run then returns nil. May be nil.
+	Cut <-chan struct{}
 	// Advise is told the committed offset, for the source's own books; may be nil.
 	Advise func(offset int64)
 	// Advance is told the offset up to which deliveries have been worked on and packed,
@@ -141,13 +144,26 @@ func New(cfg Config, p Parts) *Stream {
 // ends, or anything fails that is not a medium's fault, what is not committed is given
 // up: it will be taken again from the ledger's position.
 func (s *Stream) Run(ctx context.Context, feed Feed) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	items := make(chan *item, s.cfg.Window)
 	batches := make(chan *batch) // unbuffered: a slow store stops the packing, then the taking
 	g.Go(func() error { defer close(items); return s.take(ctx, g, feed, items) })
 	g.Go(func() error { defer close(batches); return s.pack(ctx, items, batches) })
-	g.Go(func() error { return s.commit(ctx, batches) })
+	cut := false // and what was finished is committed
+	g.Go(func() error {
+		err := s.commit(ctx, batches)
+		if err == nil && s.cut() {
+			cut = true
+			stop()
+		}
+		return err
+	})
 	err := g.Wait()
+	if cut {
+		err = nil
+	}
 	for it := range items {
 		it.close()
 	}
@@ -155,6 +171,16 @@ func (s *Stream) Run(ctx context.Context, feed Feed) error {
 		s.inHand.close()
 	}
 	return err
+}
+
+// cut reports whether what is unfinished is no longer waited for.
+func (s *Stream) cut() bool {
+	select {
+	case <-s.parts.Cut:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Stream) take(ctx context.Context, g *errgroup.Group, feed Feed, items chan<- *item) error {

@@ -125,6 +125,7 @@ type bench struct {
 	observe Observer
 	choose  func() *pipeline.Recipe
 	keep    func(context.Context, *pipeline.Recipe) error
+	cut     chan struct{}
 }
 
 func newBench(t *testing.T) *bench {
@@ -158,7 +159,7 @@ func (b *bench) run(ctx context.Context, feed func(next int64) Feed) error {
 			f, err := os.Open(os.DevNull)
 			return f, pipeline.SourceID{URI: "test:"}, err
 		},
-		Mills: b.work, Chain: chain, Store: b.store, Known: known, Ahead: make(chan struct{}, b.workers), Observe: b.observe, Keep: b.keep,
+		Mills: b.work, Chain: chain, Store: b.store, Known: known, Ahead: make(chan struct{}, b.workers), Observe: b.observe, Keep: b.keep, Cut: b.cut,
 	})
 	return s.Run(ctx, feed(chain.Next()))
 }

@@ -139,6 +139,7 @@ func (l *line) once(ctx context.Context) error {
 		Recipes: l.w.Recipes, Fetch: l.w.Fetch, Mills: l.w.Mills, Chain: l.chain, Store: l.w.Store, Known: known, Tools: l.w.Tools,
 		Ahead: l.w.ahead, Observe: alive{l.w.Observe, l}, Keep: l.w.Keep, Name: l.w.ID,
 		Advise: func(offset int64) { committed(); l.advise(offset) }, Advance: l.advance,
+		Cut: l.w.cutting.Done(),
 	})
 	if err := s.Run(ctx, f); err != nil || l.w.draining.Err() != nil {
 		return err

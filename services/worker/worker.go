@@ -83,6 +83,8 @@ type Worker struct {
 	ahead    chan struct{}
 	draining context.Context // ends when the drain begins
 	drain    context.CancelFunc
+	cutting  context.Context // ends when the drain no longer waits for what is unfinished
+	cut      context.CancelFunc
 	work     context.Context // ends when all work is given up
 
 	// A stream rests after a failure, longer each time; one that went on for restMax begins
@@ -100,6 +102,10 @@ type Worker struct {
 
 // DrainWithin is how long a worker that was told to stop may finish what it has taken.
 const DrainWithin = 20 * time.Second
+
+// cutAfter is when a drain commits what is finished, and gives up what is not: a long
+// job must not cost the others' work.
+const cutAfter = 15 * time.Second
 
 // New makes a worker. Run runs it once.
 func New(p Parts) *Worker {
@@ -121,6 +127,7 @@ func New(p Parts) *Worker {
 		restMin: 5 * time.Second, restMax: 5 * time.Minute, restHalt: time.Minute,
 	}
 	w.draining, w.drain = context.WithCancel(context.Background())
+	w.cutting, w.cut = context.WithCancel(context.Background())
 	return w
 }
 
@@ -145,6 +152,8 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 		w.mu.Lock()
 		w.drain()
 		w.mu.Unlock()
+		cutting := time.AfterFunc(cutAfter, w.cut)
+		defer cutting.Stop()
 		if !w.wait(ctx, DrainWithin) {
 			w.Log.Warn("the drain took too long: what is not committed will be taken again")
 		}
