@@ -26,10 +26,13 @@ type report struct {
 	Goals    map[string]int            `json:"goals"`
 	Counts   map[string]map[string]int `json:"counts"`
 	Audit    *audit.Report             `json:"audit,omitempty"`
-	Verify   string                    `json:"verify,omitempty"` // "ok", or what `millrace verify --deep` said
-	Takeover *takeoverReport           `json:"takeover,omitempty"`
-	Naive    *naiveReport              `json:"naive,omitempty"`
-	Failure  string                    `json:"failure,omitempty"`
+	// Poisoned are messages that were refused because workers were killed while they had
+	// them in hand, three times. They are in quarantine, and can be replayed.
+	Poisoned int             `json:"poisoned"`
+	Verify   string          `json:"verify,omitempty"` // "ok", or what `millrace verify --deep` said
+	Takeover *takeoverReport `json:"takeover,omitempty"`
+	Naive    *naiveReport    `json:"naive,omitempty"`
+	Failure  string          `json:"failure,omitempty"`
 }
 
 // sum takes over what was counted.
@@ -50,6 +53,8 @@ func (r *report) verdict() error {
 		return fmt.Errorf("%s", r.Failure)
 	case r.Audit != nil && !r.Audit.Sound():
 		return fmt.Errorf("the audit found faults, the first: %v", r.Audit.Violations[0])
+	case r.Poisoned > 1+r.Totals[kills]/killsPerPoison:
+		return fmt.Errorf("%d messages were given up as deadly after %d kills: that is too many to be chance", r.Poisoned, r.Totals[kills])
 	case r.Verify != "" && r.Verify != "ok":
 		return fmt.Errorf("millrace verify: %s", r.Verify)
 	case r.Naive != nil && r.Naive.Lost+r.Naive.Doubled == 0:
@@ -63,6 +68,9 @@ func (r *report) verdict() error {
 	return nil
 }
 
+// killsPerPoison is after how many kills one innocent message may look guilty.
+const killsPerPoison = 20
+
 // line is the last line of a run.
 func (r *report) line() string {
 	var lost, doubled, wrong int64
@@ -72,6 +80,9 @@ func (r *report) line() string {
 	s := fmt.Sprintf("lost %d, doubled %d, wrong %d; messages %d, kills %d, stalls %d, rebalances %d, store faults %d; seed %d; %s",
 		lost, doubled, wrong, r.Produced, r.Totals[kills], r.Totals[stalls], r.Totals[rebalances], r.Totals[storeFaults], r.Seed,
 		time.Duration(r.Took*float64(time.Second)).Round(time.Second))
+	if r.Poisoned > 0 {
+		s += fmt.Sprintf("; quarantined as deadly by chance %d", r.Poisoned)
+	}
 	if r.Naive != nil {
 		s += fmt.Sprintf("; the naive sink beside: lost %d, doubled %d", r.Naive.Lost, r.Naive.Doubled)
 	}

@@ -39,7 +39,7 @@ var killPoints = []point{
 	{"recipe.get", before},
 	{"record.put", before}, {"record.put", landed}, {"record.put", late}, {"record.put", replied}, {"readback.get", before},
 	{"hint.put", before}, {"hint.put", landed},
-	{"attempt.put", landed}, {"attempt.put", late}, {"attempt.delete", before},
+	{"attempt.delete", before},
 }
 
 // earlyPoints are armed before the first worker starts: they are passed only once.
