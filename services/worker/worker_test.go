@@ -3,11 +3,13 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/queue"
 	"github.com/millrace/millrace/pipeline/store"
 )
@@ -110,5 +112,38 @@ func TestDeafWork(t *testing.T) {
 		}
 		release()
 		synctest.Wait()
+	})
+}
+
+// A job that takes longer than a drain may costs only itself and what came after it: what
+// was finished before is committed, though its shard is young.
+func TestDrainCuts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, topic := store.NewMemory(), newTopic(6)
+		m, release, given := held("job-3")
+		defer release()
+		p := parts(t, topic, s, m)
+		r := *p.Recipes("d")
+		r.Outputs = slices.Clone(r.Outputs)
+		r.Outputs[0].ShardAge = time.Hour
+		p.Recipes = func(string) *pipeline.Recipe { return &r }
+		w := start(p)
+		synctest.Wait()
+		topic.deal(true)
+		time.Sleep(5 * time.Second)
+		if _, ends, _ := chain(t, s); len(ends) != 0 {
+			t.Fatalf("%d offsets are committed before the drain", len(ends))
+		}
+		begun := time.Now()
+		if err := w.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took < cutAfter || took >= DrainWithin {
+			t.Errorf("it took %v", took)
+		}
+		if !given.Load() {
+			t.Error("the long job was not given up")
+		}
+		sound(t, s, 3)
 	})
 }
