@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO := go
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: help build demo golden test torture check tools system bench simulate mutants image clean
+.PHONY: help build demo golden test torture hostile check tools system bench simulate mutants image clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ golden: system ## Print how arrays, packs, picks, features and odd videos compar
 torture: build tools ## Attack a fleet on real Kafka and real S3 for half an hour: SEED=n, SHORT=1 for ten minutes
 	@mkdir -p build
 	$(GO) run ./services/torture -seed $(or $(SEED),1) $(if $(SHORT),-short) $(if $(CAMPAIGN),-campaign $(CAMPAIGN)) -binary bin/millrace -report build/torture-$(or $(SEED),1).json
+
+hostile: system ## Send malformed media through confined mills: FILES=20000 SEED=1 REFUSALS=20 KILLS=200
+	$(GO) test ./services/hostile -count=1 -timeout 0 -v -files $(or $(FILES),20000) -seed $(or $(SEED),1) -refusals $(or $(REFUSALS),20) -kills $(or $(KILLS),200)
 
 simulate: system ## Run fleets in virtual time against faults: SEEDS=10000 FIRST=1
 	$(GO) test ./services/worker/simulation -count=1 -timeout 0 -v -run 'TestSeeds|TestReplay' -seeds $(or $(SEEDS),10000) -first $(or $(FIRST),1)

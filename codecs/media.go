@@ -18,6 +18,21 @@ type Watched interface {
 	Alive()
 }
 
+// Exposed is a Source whose owner wants to know when its bytes come before code in C,
+// which may break its process's memory over them, as code in Go can not.
+type Exposed interface {
+	Source
+	// Expose is called before the first such reading; it may be called again.
+	Expose()
+}
+
+// Expose tells the source's owner, if that wants to know, that C is about to see its bytes.
+func Expose(src Source) {
+	if e, ok := src.(Exposed); ok {
+		e.Expose()
+	}
+}
+
 // Kind is what a media item is to the line.
 type Kind string
 

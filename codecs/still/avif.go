@@ -66,6 +66,7 @@ func (m *media) av1(where []span, width, height int) (*yuv, error) {
 	if codec == nil {
 		return nil, m.unsupported("this FFmpeg has no libdav1d")
 	}
+	codecs.Expose(m.Source)
 	d, err := newAV1(codec, width, height)
 	defer d.free()
 	if err != nil {

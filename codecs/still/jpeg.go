@@ -23,6 +23,7 @@ func decodeJPEG(m *media, h jpegHeader, opt Options, l codecs.Limits) (picture, 
 	}
 	p := picture{width: h.width, height: h.height, channels: 3, pix: make([]byte, h.width*h.height*3)}
 	var r C.still_jpeg_result
+	codecs.Expose(m.Source)
 	C.still_jpeg_decode((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)),
 		(*C.uint8_t)(unsafe.SliceData(p.pix)), C.int(h.width), C.int(h.height),
 		C.int(h.components), maxScans, &r)

@@ -36,6 +36,7 @@ func decodeWebP(m *media, h webpHeader) (picture, error) {
 		p.channels = 4
 	}
 	p.pix = make([]byte, p.width*p.height*p.channels)
+	codecs.Expose(m.Source)
 	status := C.still_webp_decode((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)),
 		(*C.uint8_t)(unsafe.SliceData(p.pix)), C.int(p.width), C.int(p.height), C.int(p.channels))
 	return p, m.webpError(int(status))
@@ -75,6 +76,7 @@ func (w *webpAnimation) next() (picture, error) {
 		return picture{}, io.EOF
 	}
 	if w.c == nil {
+		codecs.Expose(w.media.Source)
 		if err := w.start(); err != nil {
 			return picture{}, err
 		}

@@ -29,6 +29,7 @@ type child struct {
 	gauge  *gauge        // nil where nothing is watched
 	over   atomic.Pointer[codecs.Error]
 	jobs   int
+	spoilt int // refused media that C has seen
 	buf    []byte
 	sample pipeline.Sample
 }
@@ -90,11 +91,14 @@ func (c *child) exchange(ctx context.Context, a *Assignment, lim Limits, emit fu
 			}
 			samples++
 		case kindVerdict:
-			var v pipeline.Verdict
+			var v ending
 			if err := json.Unmarshal(p, &v); err != nil {
-				return v, fault(pipeline.CodeCrash, "the mill's verdict can not be read: %v", err)
+				return pipeline.Verdict{}, fault(pipeline.CodeCrash, "the mill's verdict can not be read: %v", err)
 			}
-			return v, checkVerdict(v, samples)
+			if v.Fault != nil && v.Exposed {
+				c.spoilt++
+			}
+			return v.Verdict, checkVerdict(v.Verdict, samples)
 		default:
 			return pipeline.Verdict{}, fault(pipeline.CodeCrash, "the mill sent a message of kind %q", k)
 		}

@@ -2,7 +2,6 @@ package mill
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/millrace/millrace/pipeline"
 )
@@ -44,7 +43,7 @@ func (p *InProcess) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.
 		}
 		k.line, k.digest = line, a.Recipe.Digest
 	}
-	media, err := mediaOf(a, a.Files, new(atomic.Int64))
+	media, err := mediaOf(a, a.Files, new(signs))
 	if err != nil {
 		return pipeline.Verdict{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/codecs"
@@ -28,9 +29,14 @@ type Config struct {
 	// Count is the number of children: one a core.
 	Count int `yaml:"count"`
 	// Jobs and Age retire a child, so that whatever leaks is bounded.
-	Jobs   int           `yaml:"max_jobs"`
-	Age    time.Duration `yaml:"max_age"`
-	Limits `yaml:",inline"`
+	Jobs int           `yaml:"max_jobs"`
+	Age  time.Duration `yaml:"max_age"`
+	// Refusals retires a child as well: after so many refused media of which code in C has
+	// seen a byte. What hostile bytes may have left behind in a decoder is nobody's
+	// heritage, so it is 1, unless a new child for each of very many broken media costs too
+	// much. Media that Go alone has looked at do not count.
+	Refusals int `yaml:"max_refusals"`
+	Limits   `yaml:",inline"`
 	// Confinement is what to do where a child can not be confined in full.
 	Confinement Confinement `yaml:"confinement"`
 
@@ -41,7 +47,7 @@ type Config struct {
 
 // DefaultConfig is a pool for count cores.
 func DefaultConfig(count int) Config {
-	return Config{Count: count, Jobs: 200, Age: 10 * time.Minute, Limits: Limits{Wall: 4 * time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
+	return Config{Count: count, Jobs: 200, Age: 10 * time.Minute, Refusals: 1, Limits: Limits{Wall: 4 * time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
 		Confinement: Strict}
 }
 
@@ -52,6 +58,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mill.count is %d; it needs 1 to 1024, best one a core", c.Count)
 	case c.Jobs < 1:
 		return fmt.Errorf("mill.max_jobs is %d; it needs 1 or more", c.Jobs)
+	case c.Refusals < 1:
+		return fmt.Errorf("mill.max_refusals is %d; it needs 1 or more", c.Refusals)
 	case c.Age < time.Second:
 		return fmt.Errorf("mill.max_age is %v; it needs 1s or more", c.Age)
 	case c.Wall < time.Second || c.Stall < time.Second:
@@ -81,6 +89,7 @@ type Pool struct {
 	cfg   Config
 	slots chan *child // nil stands for a child that is not started
 	from  *starter
+	end   sync.Once
 }
 
 // NewPool makes a pool; children start when jobs come.
@@ -133,14 +142,23 @@ func (p *Pool) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.Verdi
 			}
 		}
 		v, err := c.do(ctx, a, p.cfg.Limits, sink.Add)
-		if err == nil && v.Fault == nil {
-			return v, nil
+		if f := v.Fault; err == nil && f != nil && f.Code == string(pipeline.CodeOOM) {
+			// It found so itself and lives, but where memory was short for it another may
+			// have more.
+			err = codecs.Errorf(pipeline.CodeOOM, codecs.Stage(f.Stage), "%s", f.Detail)
 		}
-		c.kill() // also after a mere refusal: what hostile bytes leave behind in a decoder is nobody's heritage
-		c = nil
 		if err == nil {
+			if v.Fault == nil {
+				return v, nil
+			}
+			if v.Fault.Code == string(pipeline.CodeCrash) || c.spoilt >= p.cfg.Refusals {
+				c.kill()
+				c = nil
+			}
 			return v, sink.Reset()
 		}
+		c.kill()
+		c = nil
 		if ctx.Err() != nil {
 			return pipeline.Verdict{}, ctx.Err()
 		}
@@ -170,12 +188,14 @@ func (p *Pool) fresh(c *child) *child {
 	return nil
 }
 
-// Close waits for jobs under way and ends the children.
+// Close waits for jobs under way and ends the children. It may be called twice.
 func (p *Pool) Close() {
-	for range p.cfg.Count {
-		if c := <-p.slots; c != nil {
-			c.kill()
+	p.end.Do(func() {
+		for range p.cfg.Count {
+			if c := <-p.slots; c != nil {
+				c.kill()
+			}
 		}
-	}
-	p.from.close()
+		p.from.close()
+	})
 }

@@ -130,14 +130,22 @@ func descriptorOf(conn *net.UnixConn) (fd int, err error) {
 	return fd, raw.Control(func(p uintptr) { fd = int(p) })
 }
 
+// ending is how a child's job ended. What it says of exposure is as good as its word on
+// anything: a child that hostile bytes have taken over can claim an honest end as well.
+// It is there so that no accident in C's memory outlives the job that caused it.
+type ending struct {
+	pipeline.Verdict
+	Exposed bool `json:"exposed,omitempty"` // C has seen bytes of the media
+}
+
 type received struct {
 	payload []byte
 	files   []*os.File
 }
 
 type server struct {
-	out     *sender
-	reads   atomic.Int64
+	out *sender
+	signs
 	newLine NewLine
 	line    *pipeline.Line
 	digest  string
@@ -147,12 +155,13 @@ type server struct {
 func (s *server) do(r received) error {
 	defer closeAll(r.files)
 	stop := s.reportAlive()
+	s.exposed.Store(false)
 	v, err := s.run(r)
 	stop()
 	if err != nil {
 		return err
 	}
-	p, err := json.Marshal(v)
+	p, err := json.Marshal(ending{v, s.exposed.Load()})
 	if err != nil {
 		return err
 	}
@@ -160,7 +169,7 @@ func (s *server) do(r received) error {
 }
 
 func (s *server) run(r received) (v pipeline.Verdict, err error) {
-	a, media, err := open(r, &s.reads)
+	a, media, err := open(r, &s.signs)
 	if err != nil {
 		return v, err
 	}
@@ -186,7 +195,7 @@ func (s *server) run(r received) (v pipeline.Verdict, err error) {
 	})
 }
 
-func open(r received, reads *atomic.Int64) (*Assignment, []pipeline.Medium, error) {
+func open(r received, s *signs) (*Assignment, []pipeline.Medium, error) {
 	var a Assignment
 	if err := json.Unmarshal(r.payload, &a); err != nil {
 		return nil, nil, fmt.Errorf("reading an assignment: %w", err)
@@ -194,33 +203,42 @@ func open(r received, reads *atomic.Int64) (*Assignment, []pipeline.Medium, erro
 	if a.Job == nil || a.Recipe == nil || len(a.Sources) != len(r.files) || len(a.Job.Media) != len(r.files) {
 		return nil, nil, fmt.Errorf("an assignment of %d media came with %d sources and %d files", len(a.Job.Media), len(a.Sources), len(r.files))
 	}
-	media, err := mediaOf(&a, r.files, reads)
+	media, err := mediaOf(&a, r.files, s)
 	return &a, media, err
 }
 
 // mediaOf joins an assignment's sources to their files.
-func mediaOf(a *Assignment, files []*os.File, reads *atomic.Int64) ([]pipeline.Medium, error) {
+func mediaOf(a *Assignment, files []*os.File, s *signs) ([]pipeline.Medium, error) {
 	media := make([]pipeline.Medium, len(files))
 	for i, f := range files {
 		st, err := f.Stat()
 		if err != nil {
 			return nil, fmt.Errorf("medium %d: %w", i, err)
 		}
-		media[i] = pipeline.Medium{Source: fileSource{f, st.Size(), reads}, ID: a.Sources[i], Role: a.Job.Media[i].Role}
+		media[i] = pipeline.Medium{Source: fileSource{f, st.Size(), s}, ID: a.Sources[i], Role: a.Job.Media[i].Role}
 	}
 	return media, nil
 }
 
 type fileSource struct {
 	*os.File
-	size  int64
-	reads *atomic.Int64 // grows with every read and every packet: the child's sign of life
+	size int64
+	*signs
+}
+
+// signs are what a job's media tell of its decoding.
+type signs struct {
+	reads   atomic.Int64 // grows with every read and every packet: the child's sign of life
+	exposed atomic.Bool
 }
 
 func (f fileSource) Size() int64 { return f.size }
 
 // Alive is a decoder's sign of life between reads.
 func (f fileSource) Alive() { f.reads.Add(1) }
+
+// Expose notes that C sees bytes.
+func (f fileSource) Expose() { f.exposed.Store(true) }
 
 func (f fileSource) ReadAt(p []byte, off int64) (int, error) {
 	f.reads.Add(1)

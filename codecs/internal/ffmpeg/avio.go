@@ -30,6 +30,7 @@ type sourceIO struct {
 
 // newSourceIO allows three readings of the source and some slack, for one opening.
 func newSourceIO(ctx context.Context, src codecs.Source) *sourceIO {
+	codecs.Expose(src)
 	return &sourceIO{ctx: ctx, src: src, budget: 3*src.Size() + 64<<20}
 }
 
