@@ -110,7 +110,11 @@ func (u *Upload) FinishUpload(ctx context.Context) error {
 	// gone; that it is half done would help nobody.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishWithin)
 	defer cancel()
-	if err := u.s.parts.CompleteParts(ctx, u.Key(), u.Parts.Upload, u.Parts.Count, u.sum.Body()); err != nil {
+	err := u.s.parts.CompleteParts(ctx, u.Key(), u.Parts.Upload, u.Parts.Count, u.sum.Body())
+	if store.IsNotFound(err) && u.appears(ctx) {
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("complete an upload: %w", err)
 	}
 	u.Complete = true
@@ -118,6 +122,29 @@ func (u *Upload) FinishUpload(ctx context.Context) error {
 		return err
 	}
 	return u.s.parts.Delete(ctx, u.Key()+".tail")
+}
+
+// appearsWithin is how long an object may take that a store is putting together for an
+// earlier request, whose answer did not come in time. Such an upload has no parts any
+// more, and no object yet: versitygw copies some GB for minutes.
+const appearsWithin = 3 * time.Minute
+
+// appears waits for the object.
+func (u *Upload) appears(ctx context.Context) bool {
+	for end := time.Now().Add(appearsWithin); ; {
+		info, err := u.s.parts.Stat(ctx, u.Key())
+		if err == nil {
+			return info.Size == u.Size
+		}
+		if !store.IsNotFound(err) || time.Now().After(end) {
+			return false
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // Terminate implements handler.TerminatableUpload. A complete upload whose job is on
