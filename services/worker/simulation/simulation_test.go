@@ -13,6 +13,7 @@ import (
 var (
 	seeds = flag.Int("seeds", 100, "how many seeds TestSeeds runs")
 	first = flag.Uint64("first", 1, "the first of them")
+	last  = flag.Duration("for", 0, "TestSeeds begins no seed after so long; 0 is no bound")
 )
 
 // scratch is a folder in memory, where the system has one.
@@ -48,6 +49,9 @@ func TestSeeds(t *testing.T) {
 			if *until || sum.Violated >= 3 {
 				break
 			}
+		}
+		if *last > 0 && time.Since(began) > *last {
+			break
 		}
 	}
 	t.Logf("%v; %.1f ms a seed", &sum, time.Since(began).Seconds()*1000/float64(sum.Seeds))
