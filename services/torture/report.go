@@ -69,7 +69,7 @@ func (r *report) verdict() error {
 }
 
 // killsPerPoison is after how many kills one innocent message may look guilty.
-const killsPerPoison = 20
+const killsPerPoison = 10
 
 // line is the last line of a run.
 func (r *report) line() string {
