@@ -9,16 +9,25 @@ import (
 
 // Secret is a credential. It prints as "redacted" everywhere: in logs, JSON, YAML and
 // every format verb. Reveal gives the value to the one place that needs it.
-type Secret struct{ value string }
+type Secret struct{ value, from string }
 
 // NewSecret wraps a value.
-func NewSecret(v string) Secret { return Secret{v} }
+func NewSecret(v string) Secret { return Secret{value: v} }
 
 // Reveal returns the value. Never print it.
 func (s Secret) Reveal() string { return s.value }
 
 // Set reports whether there is a value.
 func (s Secret) Set() bool { return s.value != "" }
+
+// Again is the secret as it stands now in the file or variable that it was read from, for
+// one that is changed while the program runs. One that was made of a value stays as it is.
+func (s Secret) Again() (now Secret, err error) {
+	if s.from == "" {
+		return s, nil
+	}
+	return now, now.UnmarshalText([]byte(s.from))
+}
 
 const redacted = "redacted"
 
@@ -43,6 +52,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // or "env:NAME". The text in a file loses white space at its ends.
 func (s *Secret) UnmarshalText(b []byte) error {
 	kind, where, _ := strings.Cut(string(b), ":")
+	var value string
 	switch {
 	case len(b) == 0:
 		*s = Secret{}
@@ -52,15 +62,16 @@ func (s *Secret) UnmarshalText(b []byte) error {
 		if err != nil {
 			return fmt.Errorf("reading a secret: %w", err)
 		}
-		if s.value = strings.TrimSpace(string(v)); s.value == "" {
+		if value = strings.TrimSpace(string(v)); value == "" {
 			return fmt.Errorf("the secret in file %s is empty", where)
 		}
-		return nil
 	case kind == "env" && where != "":
-		if s.value = os.Getenv(where); s.value == "" {
+		if value = os.Getenv(where); value == "" {
 			return fmt.Errorf("the environment variable %s, which should hold a secret, is not set", where)
 		}
-		return nil
+	default:
+		return fmt.Errorf("a secret is not written into a configuration: say file:PATH or env:NAME where it is")
 	}
-	return fmt.Errorf("a secret is not written into a configuration: say file:PATH or env:NAME where it is")
+	*s = Secret{value, string(b)}
+	return nil
 }

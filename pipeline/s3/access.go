@@ -34,7 +34,9 @@ type Access struct {
 	Insecure bool `yaml:"insecure" json:"insecure"`
 	// AccessKey, SecretKey and SessionToken are used before all other credentials.
 	// Without them: the environment (AWS_ACCESS_KEY_ID and so on), the files of the
-	// AWS tools, then web identity, container and instance roles.
+	// AWS tools, then web identity, container and instance roles. AccessKey may also be
+	// file:PATH or env:NAME, as the others are; all three are read again from there
+	// when the server refuses them (see [Client.Renew]).
 	AccessKey    string          `yaml:"access_key" json:"access_key"`
 	SecretKey    pipeline.Secret `yaml:"secret_key" json:"secret_key"`
 	SessionToken pipeline.Secret `yaml:"session_token" json:"session_token"`
@@ -66,28 +68,6 @@ func (a Access) Validate() error {
 		}
 	}
 	return nil
-}
-
-// Client makes a client, and the transport that its owner closes. It opens no
-// connection. Every request is sent once: a conditional put that was repeated unseen
-// would meet its own success as "exists", and all other retrying is the owner's too.
-func (a Access) Client() (minio.Core, *http.Transport, error) {
-	host, secure, err := a.host()
-	if err != nil {
-		return minio.Core{}, nil, err
-	}
-	t, err := a.transport(secure)
-	if err != nil {
-		return minio.Core{}, nil, err
-	}
-	lookup := minio.BucketLookupAuto
-	if a.PathStyle {
-		lookup = minio.BucketLookupPath
-	}
-	c, err := minio.New(host, &minio.Options{
-		Creds: a.credentials(), Secure: secure, Region: a.RegionOrDefault(), BucketLookup: lookup, Transport: t, MaxRetries: 1,
-	})
-	return minio.Core{Client: c}, t, err
 }
 
 // RegionOrDefault never leaves a custom endpoint without a region, which spares a

@@ -73,7 +73,7 @@ func tryDir(dir string) error {
 // that were fetched stay open.
 func (f *Fetcher) Close() error {
 	f.transport.CloseIdleConnections()
-	f.s3.transport.CloseIdleConnections()
+	f.s3.Transport.CloseIdleConnections()
 	if f.root != nil {
 		return f.root.Close()
 	}
@@ -249,12 +249,13 @@ func (f *Fetcher) retry(ctx context.Context, try func() error) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
+		var renewed renewedError
 		e := codecs.AsError(err)
-		if e == nil || e.Code != pipeline.CodeSourceTransient {
+		if again := e != nil && e.Code == pipeline.CodeSourceTransient || errors.As(err, &renewed) && n < f.cfg.Tries; !again {
 			return err
 		}
 		wait, worth := f.wait(n, err)
-		if n == f.cfg.Tries || !worth {
+		if e != nil && (n == f.cfg.Tries || !worth) {
 			return refuse(pipeline.CodeSourceTransient, "%s, in try %d of %d", e.Detail, n, f.cfg.Tries)
 		}
 		if err := sleep(ctx, wait); err != nil {

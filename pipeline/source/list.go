@@ -48,9 +48,9 @@ func (f *Fetcher) list(ctx context.Context, bucket, prefix string, after *string
 		return false, err
 	}
 	opts := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, StartAfter: *after}
-	for o := range f.s3.core.ListObjectsIter(ctx, bucket, opts) {
+	for o := range f.s3.ListObjectsIter(ctx, bucket, opts) {
 		if o.Err != nil {
-			return true, s3Fault(o.Err)
+			return true, f.s3.fault(o.Err)
 		}
 		if *after = o.Key; !yield(Object{Key: o.Key, Size: o.Size, ETag: o.ETag}, nil) {
 			return false, nil

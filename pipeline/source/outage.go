@@ -48,6 +48,9 @@ func (f *Fetcher) judge(ctx context.Context, fail failure) (*codecs.Error, error
 		return fail.err, nil // it works, and has said so
 	}
 	if f.probe(ctx, fail) {
+		if f.origins.backSince(name, fail.began) {
+			return nil, nil // this very probe has ended the outage
+		}
 		return fail.err, nil
 	}
 	if err := ctx.Err(); err != nil {

@@ -20,18 +20,17 @@ import (
 
 // s3Client reads objects, each request once: Fetcher does the retrying.
 type s3Client struct {
-	cfg       S3
-	core      minio.Core
-	transport *http.Transport
+	*s3.Client
+	cfg S3
 }
 
 func newS3Client(cfg S3) (*s3Client, error) {
-	core, t, err := cfg.Client()
+	c, err := cfg.Client()
 	if err != nil {
 		return nil, fmt.Errorf("source.s3.%w", err)
 	}
-	t.ResponseHeaderTimeout = 30 * time.Second
-	return &s3Client{cfg: cfg, core: core, transport: t}, nil
+	c.Transport.ResponseHeaderTimeout = 30 * time.Second
+	return &s3Client{c, cfg}, nil
 }
 
 // check refuses what may not be asked for, and finds missing credentials before an
@@ -54,7 +53,7 @@ func (c *s3Client) check(bucket, key string) error {
 	if c.cfg.Anonymous {
 		return nil
 	}
-	_, err := c.core.GetCreds()
+	_, err := c.GetCreds()
 	return err
 }
 
@@ -82,9 +81,9 @@ func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body,
 	default:
 		tag, opts.VersionID = "", version
 	}
-	r, info, _, err := c.core.GetObject(ctx, bucket, key, opts)
+	r, info, _, err := c.GetObject(ctx, bucket, key, opts)
 	if err != nil {
-		return nil, s3Fault(err)
+		return nil, c.fault(err)
 	}
 	if tag != "" && info.ETag != tag { // a server that knows no If-Match
 		r.Close()
@@ -99,9 +98,22 @@ func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body,
 
 // up asks whether the endpoint works, whatever it says about the bucket.
 func (c *s3Client) up(ctx context.Context, bucket string) bool {
-	_, err := c.core.BucketExists(ctx, bucket)
+	_, err := c.BucketExists(ctx, bucket)
 	var r minio.ErrorResponse
 	return err == nil || errors.As(err, &r) && works(r.StatusCode)
+}
+
+// renewedError is a refusal of credentials that will be read anew: the next try may work,
+// and the object is not to blame if it does not.
+type renewedError struct{ error }
+
+func (e renewedError) Unwrap() error { return e.error }
+
+func (c *s3Client) fault(err error) error {
+	if c.Renew(err) {
+		return renewedError{s3Fault(err)}
+	}
+	return s3Fault(err)
 }
 
 // s3Fault says what a refusal means. What is wrong with our own credentials or clock
@@ -115,7 +127,7 @@ func s3Fault(err error) error {
 		return httpFault(err)
 	}
 	switch r.Code {
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "NoSuchUser", "XAdminUserNotFound", "InvalidToken", "TokenRefreshRequired",
 		"RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "PermanentRedirect":
 		return fmt.Errorf("the S3 service refuses the reader's credentials or settings (%s): %s; see source.s3", r.Code, r.Message)
 	case "InvalidObjectState":

@@ -142,4 +142,3 @@ func RestoreSum(n int64, sha, crc []byte) (*Sum, error) {
 	}
 	return s, nil
 }
-

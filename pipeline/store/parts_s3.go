@@ -24,7 +24,7 @@ func (s *S3) BeginParts(ctx context.Context, key string) (string, error) {
 	}
 	id, err := s.core.NewMultipartUpload(ctx, s.bucket, s.prefix+key, opts)
 	if err != nil {
-		return "", s3Error(ctx, "begin", key, err)
+		return "", s.failed(ctx, "begin", key, err)
 	}
 	return id, nil
 }
@@ -44,7 +44,7 @@ func (s *S3) PutPart(ctx context.Context, key, upload string, p Part) error {
 		opts.CustomHeader = http.Header{http.CanonicalHeaderKey(headerCRC32C): {crc}}
 	}
 	_, err := s.core.PutObjectPart(ctx, s.bucket, s.prefix+key, upload, p.Number, bytes.NewReader(p.Data), int64(len(p.Data)), opts)
-	return partError(ctx, "put a part of", key, err)
+	return s.partFailed(ctx, "put a part of", key, err)
 }
 
 // CompleteParts implements Parted. The server has the parts' names and checksums; it
@@ -64,7 +64,7 @@ func (s *S3) CompleteParts(ctx context.Context, key, upload string, count int, w
 	if response(err).Code == "NoSuchUpload" && complete(ctx, s, key, whole) {
 		return nil // an earlier reply was lost
 	}
-	return partError(ctx, "complete", key, err)
+	return s.partFailed(ctx, "complete", key, err)
 }
 
 // partsOf lists the parts 1 to count; others are left out.
@@ -94,26 +94,26 @@ func (s *S3) AbortParts(ctx context.Context, key, upload string) error {
 		return err
 	}
 	if err := s.abort(ctx, key, upload); err != nil {
-		return s3Error(ctx, "abort", key, err)
+		return s.failed(ctx, "abort", key, err)
 	}
 	return nil
 }
 
-// partError knows an upload that is gone.
-func partError(ctx context.Context, op, key string, err error) error {
+// partFailed knows an upload that is gone.
+func (s *S3) partFailed(ctx context.Context, op, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case response(err).Code == "NoSuchUpload":
 		return &Error{Op: op, Key: key, Kind: ErrNotFound, Err: errNoUpload}
 	}
-	return withKind(ctx, op, key, err)
+	return s.withKind(ctx, op, key, err)
 }
 
 // withKind leaves an error that has its kind already.
-func withKind(ctx context.Context, op, key string, err error) error {
+func (s *S3) withKind(ctx context.Context, op, key string, err error) error {
 	if e, ok := err.(*Error); ok {
 		return e
 	}
-	return s3Error(ctx, op, key, err)
+	return s.failed(ctx, op, key, err)
 }

@@ -11,16 +11,18 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/millrace/millrace/pipeline/s3"
 )
 
 // S3 is a Store in a bucket, under a prefix. Every request is sent once; see
 // [Retry].
 type S3 struct {
-	core      minio.Core
-	transport *http.Transport
-	bucket    string
-	prefix    string // "" or "some/path/"
-	cfg       Config
+	core   minio.Core
+	client *s3.Client
+	bucket string
+	prefix string // "" or "some/path/"
+	cfg    Config
 }
 
 // OpenS3 reaches a bucket. It checks that there are credentials and that the bucket
@@ -31,7 +33,7 @@ func OpenS3(ctx context.Context, bucket, prefix string, cfg Config) (*S3, error)
 		return nil, fmt.Errorf("open the store s3://%s: %w", bucket, err)
 	}
 	if err := s.ready(ctx); err != nil {
-		s.transport.CloseIdleConnections()
+		s.client.Transport.CloseIdleConnections()
 		return nil, fmt.Errorf("open the store %s: %w", s, err)
 	}
 	return s, nil
@@ -44,11 +46,11 @@ func newS3(bucket, prefix string, cfg Config) (*S3, error) {
 	if err := checkBucket(bucket); err != nil {
 		return nil, err
 	}
-	core, transport, err := cfg.Client()
+	client, err := cfg.Client()
 	if err != nil {
 		return nil, err
 	}
-	s := &S3{core: core, transport: transport, bucket: bucket, cfg: cfg}
+	s := &S3{core: client.Core, client: client, bucket: bucket, cfg: cfg}
 	if prefix != "" {
 		s.prefix = strings.Trim(prefix, "/") + "/"
 	}
@@ -71,7 +73,7 @@ func (s *S3) ready(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case response(err).Code != "NoSuchBucket":
-		return s3Error(ctx, "list", s.bucket, err)
+		return s.failed(ctx, "list", s.bucket, err)
 	case !s.cfg.CreateBucket:
 		return errors.New("there is no such bucket: make it, correct the name, or set create_bucket")
 	}
@@ -80,7 +82,7 @@ func (s *S3) ready(ctx context.Context) error {
 		return nil // somebody made it at the same moment
 	}
 	if err != nil {
-		return s3Error(ctx, "create", s.bucket, err)
+		return s.failed(ctx, "create", s.bucket, err)
 	}
 	return nil
 }
@@ -95,7 +97,7 @@ func (s *S3) tryList(ctx context.Context) error {
 
 // Close releases idle connections.
 func (s *S3) Close() error {
-	s.transport.CloseIdleConnections()
+	s.client.Transport.CloseIdleConnections()
 	return nil
 }
 
@@ -134,7 +136,7 @@ func (s *S3) Get(ctx context.Context, key string, offset, length int64) (io.Read
 		if length < 0 && s3Kind(err) == ErrRange {
 			return s.getNone(ctx, key, offset) // the offset may be just the end
 		}
-		return nil, Info{}, s3Error(ctx, "get", key, err)
+		return nil, Info{}, s.failed(ctx, "get", key, err)
 	}
 	info := s.info(key, obj)
 	n := obj.Size
@@ -167,11 +169,27 @@ func (s *S3) Stat(ctx context.Context, key string) (Info, error) {
 	if err := s.begin(ctx, "stat", key); err != nil {
 		return Info{}, err
 	}
-	obj, err := s.core.StatObject(ctx, s.bucket, s.prefix+key, minio.StatObjectOptions{Checksum: true})
+	obj, err := s.head(ctx, key)
 	if err != nil {
-		return Info{}, s3Error(ctx, "stat", key, err)
+		return Info{}, s.failed(ctx, "stat", key, err)
 	}
 	return s.info(key, obj), nil
+}
+
+// head asks for an object's description. A refusal of that has no body, so a key that
+// has run out looks like one without rights, until something else is asked; if that
+// works, the key was changed meanwhile, perhaps.
+func (s *S3) head(ctx context.Context, key string) (minio.ObjectInfo, error) {
+	opts := minio.StatObjectOptions{Checksum: true}
+	obj, err := s.core.StatObject(ctx, s.bucket, s.prefix+key, opts)
+	switch response(err).StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		if why := s.tryList(ctx); s.client.Renew(why) {
+			return obj, why
+		}
+		return s.core.StatObject(ctx, s.bucket, s.prefix+key, opts)
+	}
+	return obj, err
 }
 
 // info takes over only checksums of the whole object: those of many parts are
@@ -207,7 +225,7 @@ func (s *S3) List(ctx context.Context, prefix, startAfter string) iter.Seq2[Info
 		}
 		for obj := range s.core.ListObjectsIter(ctx, s.bucket, opts) {
 			if obj.Err != nil {
-				yield(Info{}, s3Error(ctx, "list", prefix, obj.Err))
+				yield(Info{}, s.failed(ctx, "list", prefix, obj.Err))
 				return
 			}
 			key := strings.TrimPrefix(obj.Key, s.prefix)
@@ -234,7 +252,7 @@ func (s *S3) Delete(ctx context.Context, key string) error {
 	if err == nil {
 		return nil
 	}
-	if err := s3Error(ctx, "delete", key, err); !IsNotFound(err) {
+	if err := s.failed(ctx, "delete", key, err); !IsNotFound(err) {
 		return err
 	}
 	return nil

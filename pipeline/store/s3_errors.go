@@ -13,8 +13,12 @@ import (
 	"github.com/millrace/millrace/pipeline/s3"
 )
 
-// s3Error gives a server's answer its kind.
-func s3Error(ctx context.Context, op, key string, err error) error {
+// failed gives a server's answer its kind. Credentials that are being changed are a
+// failure of the moment.
+func (s *S3) failed(ctx context.Context, op, key string, err error) error {
+	if s.client.Renew(err) {
+		return fail(ctx, op, key, nil, err)
+	}
 	return fail(ctx, op, key, s3Kind(err), err)
 }
 

@@ -31,6 +31,9 @@ func (s *S3) Create(ctx context.Context, key string, data []byte) error {
 	opts := s.putOptions(body)
 	opts.SetMatchETagExcept("*") // If-None-Match: *
 	_, err := s.core.PutObject(ctx, s.bucket, s.prefix+key, bytes.NewReader(data), body.Size, "", hex.EncodeToString(body.SHA256[:]), opts)
+	if s.client.Renew(err) {
+		return &Error{Op: "create", Key: key, Err: err} // refused unread
+	}
 	if err != nil {
 		return createError(ctx, key, err)
 	}
@@ -49,7 +52,7 @@ func (s *S3) Put(ctx context.Context, key string, body Body) error {
 	}
 	_, err := s.core.PutObject(ctx, s.bucket, s.prefix+key, body.Open(), body.Size, "", hex.EncodeToString(body.SHA256[:]), s.putOptions(body))
 	if err != nil {
-		return s3Error(ctx, "put", key, err)
+		return s.failed(ctx, "put", key, err)
 	}
 	return nil
 }
@@ -77,13 +80,13 @@ func (s *S3) putParts(ctx context.Context, key string, body Body) error {
 	}
 	id, err := s.core.NewMultipartUpload(ctx, s.bucket, s.prefix+key, opts)
 	if err != nil {
-		return s3Error(ctx, "put", key, err)
+		return s.failed(ctx, "put", key, err)
 	}
 	err = s.sendAndComplete(ctx, key, id, body)
 	if err == nil || response(err).Code == "NoSuchUpload" && s.arrived(ctx, key, body) {
 		return nil
 	}
-	return s3Error(ctx, "put", key, errors.Join(err, s.abort(ctx, key, id)))
+	return s.failed(ctx, "put", key, errors.Join(err, s.abort(ctx, key, id)))
 }
 
 // abort frees the parts of an upload that failed.

@@ -54,7 +54,7 @@ func (s *S3) Unfinished(ctx context.Context, prefix string) iter.Seq2[PartedUplo
 		for {
 			page, err := s.core.ListMultipartUploads(ctx, s.bucket, s.prefix+prefix, key, id, "", mostUploads)
 			if err != nil {
-				yield(PartedUpload{}, s3Error(ctx, "list", prefix, err))
+				yield(PartedUpload{}, s.failed(ctx, "list", prefix, err))
 				return
 			}
 			for _, u := range page.Uploads {
