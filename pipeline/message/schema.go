@@ -110,6 +110,10 @@ func (s jobSchema) findings(e *jsonschema.ValidationError, into []finding) []fin
 	case *kind.MinLength, *kind.MinItems:
 		add(pipeline.CodeMsgInvalid, ptr, "is empty; it should be a %s", title)
 	case *kind.Pattern:
+		if strings.HasSuffix(ptr, "/uri") { // what is no URI yet may hold a signature or a password
+			add(pipeline.CodeMsgInvalid, ptr, "is no %s", title)
+			break
+		}
 		add(pipeline.CodeMsgInvalid, ptr, "is %s; it should be a %s", shown(k.Got), title)
 	case *kind.Enum:
 		add(pipeline.CodeMsgInvalid, ptr, "is %s; it should be %s", shown(fmt.Sprint(k.Got)), title)
