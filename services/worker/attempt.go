@@ -2,9 +2,9 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/ledger"
@@ -34,9 +34,15 @@ type attempts struct {
 
 	// turn has a place for whoever works on what follows. It is kept over requests to the
 	// store, which may take long: so it is a channel and no mutex.
-	turn  chan struct{}
-	mark  string           // of the offset in hand; "" for none
-	given map[int64]string // folders of offsets that were given up, until they are committed
+	turn   chan struct{}
+	inHand attempt          // the zero value is none
+	given  map[int64]string // folders of offsets that were given up, until they are committed
+}
+
+// attempt is the n-th at an offset, whose marks are in a folder.
+type attempt struct {
+	folder string
+	n      int
 }
 
 func newAttempts(s store.Store, stream ledger.Stream, from int64, window int, log *slog.Logger) *attempts {
@@ -64,7 +70,7 @@ func (a *attempts) settled(ctx context.Context, l *line, next int64) error {
 func (a *attempts) over(next int64) bool {
 	a.turn <- struct{}{}
 	defer func() { <-a.turn }()
-	return next >= a.until && a.mark == ""
+	return next >= a.until && a.inHand.n == 0
 }
 
 // begin marks an offset as in hand, and says which attempt at it this is, from 1 on; 0 where
@@ -74,11 +80,13 @@ func (a *attempts) begin(ctx context.Context, offset int64) (n int, err error) {
 		return 0, nil
 	}
 	folder := fmt.Sprintf("%s%020d/", a.prefix, offset)
-	for _, err := range a.store.List(ctx, folder, "") {
+	for info, err := range a.store.List(ctx, folder, "") {
 		if err != nil {
 			return 0, fmt.Errorf("looking for attempts at offset %d: %w", offset, err)
 		}
-		n++
+		if k, err := strconv.Atoi(info.Key[len(folder):]); err == nil {
+			n = max(n, k)
+		}
 	}
 	n++
 	a.turn <- struct{}{}
@@ -87,26 +95,27 @@ func (a *attempts) begin(ctx context.Context, offset int64) (n int, err error) {
 		a.given[offset] = folder
 		return n, nil
 	}
-	key := fmt.Sprintf("%s%d", folder, n)
-	err = a.store.Create(ctx, key, fmt.Appendf(nil, "attempt %d\n", n))
-	if err != nil && !errors.Is(err, store.ErrUnknown) { // a mark too few costs an attempt more, no more
-		return 0, fmt.Errorf("marking an attempt at offset %d: %w", offset, err)
+	a.inHand = attempt{folder, n}
+	if err := a.store.Create(ctx, a.inHand.mark(n), fmt.Appendf(nil, "attempt %d\n", n)); err != nil {
+		// A mark too few costs an attempt more; a stream that ends costs everybody's work.
+		a.log.Warn("marking an attempt", "offset", offset, "attempt", n, "error", err)
 	}
-	a.mark = key
-	return n, nil
+	return n, ctx.Err()
 }
 
-// end removes the mark of the offset in hand: the process has outlived it.
+// mark is the key of one attempt's mark.
+func (t attempt) mark(n int) string { return fmt.Sprintf("%s%d", t.folder, n) }
+
+// end removes the marks of the offset in hand, the earlier ones too: the process has
+// outlived it, so whoever died with it in hand died of something else.
 func (a *attempts) end(ctx context.Context) {
 	if a == nil {
 		return
 	}
 	a.turn <- struct{}{}
 	defer func() { <-a.turn }()
-	if a.mark != "" {
-		a.remove(ctx, a.mark)
-		a.mark = ""
-	}
+	a.clear(ctx, a.inHand)
+	a.inHand = attempt{}
 }
 
 // committed removes the marks of offsets that were given up, once their end is on record.
@@ -120,10 +129,15 @@ func (a *attempts) committed(ctx context.Context, to int64) {
 		if offset >= to {
 			continue
 		}
-		for n := 1; n < mostAttempts; n++ {
-			a.remove(ctx, fmt.Sprintf("%s%d", folder, n))
-		}
+		a.clear(ctx, attempt{folder, mostAttempts - 1})
 		delete(a.given, offset)
+	}
+}
+
+// clear removes the marks of an attempt and of those before it.
+func (a *attempts) clear(ctx context.Context, t attempt) {
+	for n := t.n; n > 0; n-- {
+		a.remove(ctx, t.mark(n))
 	}
 }
 

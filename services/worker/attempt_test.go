@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -155,6 +157,72 @@ func TestCareEnds(t *testing.T) {
 		sound(t, memory, 300)
 		if created != 256 {
 			t.Errorf("%d offsets were marked", created)
+		}
+	})
+}
+
+// Workers that are killed from outside leave marks at innocent messages. One attempt that
+// is outlived clears them all: only deaths one after the other count.
+func TestCareForgives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, topic := store.NewMemory(), newTopic(20)
+		for range unclean + mostAttempts - 2 { // one death more would be the last
+			doomed(t, memory, topic, "job-3")
+		}
+		if got := marks(t, memory); len(got) != mostAttempts-2 {
+			t.Fatalf("the marks are %q", got)
+		}
+		for range 3 { // it is worked on, and the next one dies before the commit
+			doomed(t, memory, topic, "job-4")
+			if got := marks(t, memory); slices.ContainsFunc(got, func(k string) bool { return strings.Contains(k, "03/") }) {
+				t.Fatalf("an attempt that was outlived leaves %q", got)
+			}
+			clearMarks(t, memory, 4)
+		}
+		if doomed(t, memory, topic, "") {
+			t.Fatal("nobody was to die")
+		}
+		sound(t, memory, 20)
+	})
+}
+
+// clearMarks removes an offset's marks, so that it is never given up.
+func clearMarks(t *testing.T, s store.Store, offset int) {
+	t.Helper()
+	for _, k := range marks(t, s) {
+		if strings.Contains(k, fmt.Sprintf("%020d/", offset)) {
+			if err := s.Delete(t.Context(), "_attempt/cluster~ingest~0/"+k); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A store that refuses marks for a while costs attempts, not the stream.
+func TestCareWithoutMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, topic := store.NewMemory(), newTopic(20)
+		for range unclean {
+			doomed(t, memory, topic, "job-0")
+		}
+		refused := 0
+		s := store.NewFaulty(memory, func(op, key string, _ int) store.Fault {
+			if op == "create" && strings.HasPrefix(key, "_attempt/") && refused < 5 {
+				refused++
+				return store.Fault{Before: &store.Error{Op: op, Key: key, Kind: store.ErrConflict, Err: errors.New("another write of that key was under way")}}
+			}
+			return store.Fault{}
+		})
+		w := start(parts(t, topic, s, &mills{}))
+		synctest.Wait()
+		topic.deal(true)
+		time.Sleep(3 * time.Second)
+		if err := w.stop(); err != nil {
+			t.Fatal(err)
+		}
+		sound(t, memory, 20)
+		if kinds, _, _ := chain(t, memory); refused != 5 || strings.Count(kinds, "f") != unclean+1 {
+			t.Errorf("%d marks were refused, and the chain is %s", refused, kinds)
 		}
 	})
 }
