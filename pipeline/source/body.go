@@ -18,6 +18,7 @@ type body struct {
 	size    int64 // as announced; -1 where it was not
 	version string
 	max     int64
+	span    *span // of a range
 }
 
 // whole compares what came with what was announced.

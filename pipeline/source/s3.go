@@ -64,36 +64,42 @@ var etagForm = regexp.MustCompile(`^[0-9a-f]{32}(-[0-9]{1,5})?$`)
 // get opens an object. version is an ETag (in quotes, or of the usual form), or else a
 // version id. One request gives the body and its ETag, so they belong together.
 func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body, error) {
+	b, _, _, err := c.open(ctx, bucket, key, version, minio.GetObjectOptions{})
+	return b, err
+}
+
+// open is get with further options.
+func (c *s3Client) open(ctx context.Context, bucket, key, version string, opts minio.GetObjectOptions) (*body, minio.ObjectInfo, http.Header, error) {
+	var none minio.ObjectInfo
 	if key == "" {
-		return nil, refuse(pipeline.CodeSourceDenied, "the URI names a bucket, not an object")
+		return nil, none, nil, refuse(pipeline.CodeSourceDenied, "the URI names a bucket, not an object")
 	}
 	if err := c.check(bucket, key); err != nil {
-		return nil, err
+		return nil, none, nil, err
 	}
-	var opts minio.GetObjectOptions
 	tag := strings.Trim(version, `"`)
 	switch {
 	case version == "":
 	case tag != version || etagForm.MatchString(version):
 		if err := opts.SetMatchETag(tag); err != nil {
-			return nil, refuse(pipeline.CodeMsgInvalid, "the version is malformed")
+			return nil, none, nil, refuse(pipeline.CodeMsgInvalid, "the version is malformed")
 		}
 	default:
 		tag, opts.VersionID = "", version
 	}
-	r, info, _, err := c.GetObject(ctx, bucket, key, opts)
+	r, info, h, err := c.GetObject(ctx, bucket, key, opts)
 	if err != nil {
-		return nil, c.fault(err)
+		return nil, none, nil, c.fault(err)
 	}
 	if tag != "" && info.ETag != tag { // a server that knows no If-Match
 		r.Close()
-		return nil, refuse(pipeline.CodeSourceChanged, "its ETag is %.80q; %.80q was asked for", info.ETag, tag)
+		return nil, none, nil, refuse(pipeline.CodeSourceChanged, "its ETag is %.80q; %.80q was asked for", info.ETag, tag)
 	}
 	b := &body{r: r, c: r, size: info.Size, version: info.VersionID}
 	if b.version == "" || b.version == "null" {
 		b.version = info.ETag
 	}
-	return b, nil
+	return b, info, h, nil
 }
 
 // up asks whether the endpoint works, whatever it says about the bucket.
@@ -130,6 +136,8 @@ func s3Fault(err error) error {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "NoSuchUser", "XAdminUserNotFound", "InvalidToken", "TokenRefreshRequired",
 		"RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "PermanentRedirect":
 		return fmt.Errorf("the S3 service refuses the reader's credentials or settings (%s): %s; see source.s3", r.Code, r.Message)
+	case "InvalidRange":
+		return refuse(pipeline.CodeSourceChanged, "the object is shorter than it was: %w", r)
 	case "InvalidObjectState":
 		return refuse(pipeline.CodeSourceArchived, "the object is in cold storage; restore it first")
 	case "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable":
