@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -21,11 +20,9 @@ import (
 // maxWindow is the memory that a zstd frame may ask for.
 const maxWindow = 128 << 20
 
-var errRatio = fmt.Errorf("it unpacks to more than %d times its size", maxRatio)
-
 // unpack undoes a tar's compression as a stream. What is not compressed stays seekable,
 // so that members can be passed over.
-func unpack(k kind, r io.ReadSeeker) (io.Reader, io.Closer, error) {
+func unpack(k kind, r io.ReadSeeker, a Archive) (io.Reader, io.Closer, error) {
 	packed := &countReader{r: r}
 	switch k {
 	case tarGzip:
@@ -33,41 +30,43 @@ func unpack(k kind, r io.ReadSeeker) (io.Reader, io.Closer, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return &ratioReader{r: z, packed: packed}, z, nil
+		return &boundReader{r: z, packed: packed, a: a}, z, nil
 	case tarZstd:
 		z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, nil, err
 		}
-		return &ratioReader{r: z, packed: packed}, z.IOReadCloser(), nil
+		return &boundReader{r: z, packed: packed, a: a}, z.IOReadCloser(), nil
 	}
 	return r, io.NopCloser(r), nil
 }
 
-// ratioReader stops a bomb.
-type ratioReader struct {
+// boundReader stops a bomb.
+type boundReader struct {
 	r      io.Reader
 	packed *countReader
+	a      Archive
 	n      int64
 }
 
-func (r *ratioReader) Read(p []byte) (int, error) {
+func (r *boundReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if r.n += int64(n); r.n > ratioFree && r.n/maxRatio > r.packed.n {
-		return n, errRatio
+	r.n += int64(n)
+	if f := r.a.check(r.n, r.packed.n); f != nil {
+		return n, f
 	}
 	return n, err
 }
 
 // checkArchiveHead looks at an archive's first bytes, which may be all of it.
-func checkArchiveHead(k kind, head []byte, more bool) error {
+func checkArchiveHead(k kind, head []byte, more bool, a Archive) error {
 	if k == zipFile {
 		if !bytes.HasPrefix(head, []byte("PK\x03\x04")) && !bytes.HasPrefix(head, []byte("PK\x05\x06")) {
 			return errors.New("it does not begin as a zip archive does")
 		}
 		return nil
 	}
-	r, closer, err := unpack(k, bytes.NewReader(head))
+	r, closer, err := unpack(k, bytes.NewReader(head), a)
 	if err == nil {
 		_, err = tar.NewReader(r).Next()
 		closer.Close()
@@ -75,13 +74,13 @@ func checkArchiveHead(k kind, head []byte, more bool) error {
 	if err == nil || err == io.EOF || more && errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
-	return unreadableArchive(err)
+	return archiveError(err)
 }
 
 // unreadableArchive is the fault of an archive whose bytes are wrong.
 func unreadableArchive(err error) *codecs.Error {
 	switch {
-	case errors.Is(err, errRatio), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return refuse(pipeline.CodeSourceLimit, "the archive is refused: %w", err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return refuse(pipeline.CodeMsgInvalid, "the archive is cut off")

@@ -91,11 +91,14 @@ func TestOpenErrors(t *testing.T) {
 	named.MetaColumns = []string{"width"}
 	wantError(t, named, `no column "width"`, in("x.csv"))
 	for part, change := range map[string]func(*Options){
-		"dataset":          func(o *Options) { o.Dataset = "" },
-		"limit":            func(o *Options) { o.Limit = -1 },
-		"largest archive":  func(o *Options) { o.MaxArchiveBytes = 0 },
-		"both URL":         func(o *Options) { o.URLColumn, o.TextColumn = "a", "a" },
-		"source.max_bytes": func(o *Options) { o.Source.MaxBytes = 0 },
+		"dataset":                       func(o *Options) { o.Dataset = "" },
+		"limit":                         func(o *Options) { o.Limit = -1 },
+		"backfill.archive.max_bytes":    func(o *Options) { o.Archive.MaxBytes = 0 },
+		"backfill.archive.max_members":  func(o *Options) { o.Archive.MaxMembers = 0 },
+		"backfill.archive.max_unpacked": func(o *Options) { o.Archive.MaxUnpacked = -1 },
+		"backfill.archive.max_ratio":    func(o *Options) { o.Archive.MaxRatio = 0 },
+		"both URL":                      func(o *Options) { o.URLColumn, o.TextColumn = "a", "a" },
+		"source.max_bytes":              func(o *Options) { o.Source.MaxBytes = 0 },
 	} {
 		bad := o
 		change(&bad)

@@ -1,6 +1,7 @@
 package backfill
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"encoding/json"
 	"io"
@@ -115,12 +116,14 @@ func FuzzJSONL(f *testing.F) {
 }
 func FuzzTar(f *testing.F) {
 	raw := tarBytes(f, wds)
-	fuzz(f, "w.tar", raw, raw[:3000], tarBytes(f, wds[8:12]))
+	fuzz(f, "w.tar", raw, raw[:3000], tarBytes(f, wds[8:12]), paxSparse(f, "a.jpg", 1<<40), gnuSparse(tarBytes(f, []member{{"a.jpg", "x"}}), 0, 1<<33-1),
+		tarOf(f, &tar.Header{Name: "a.jpg", Linkname: "b", Typeflag: tar.TypeLink}))
 }
 func FuzzTarGzip(f *testing.F) { fuzz(f, "w.tar.gz", zipped(f, tarBytes(f, wds))) }
 func FuzzTarZstd(f *testing.F) { fuzz(f, "w.tar.zst", zstandard(f, tarBytes(f, wds))) }
 func FuzzZip(f *testing.F) {
 	fuzz(f, "w.zip", zipBytes(f, []member{{"a.jpg", "x"}, {"b.png", "yyyyyyyyyyyyyyyy"}}, zip.Deflate), zipBytes(f, []member{{"a.jpg", "x"}}, zip.Store),
+		overlapping(f, 3),
 		// a directory that puts a member before the file's beginning
 		[]byte("PK\x01\x02000000000000000000000000\x05\x00\x00\x00\x00\x00000000000\x00\x00\x000.jpgPK\x05\x06000000\x01\x003\x00\x00\x001000\x00\x00"))
 }

@@ -57,6 +57,14 @@ func (g *group) refuse(f *codecs.Error) {
 	}
 }
 
+// addOdd refuses the job for a member that would be of use, were it not odd.
+func (g *group) addOdd(name, ext string, f *codecs.Error) {
+	if _, known := partLimits[ext]; known || mediaType(name) != "" {
+		g.seen = append(g.seen, ext)
+		g.refuse(f)
+	}
+}
+
 // add takes one member. Its error is the archive's or the disk's; a fault of the
 // member becomes the job's.
 func (g *group) add(name, ext string, size int64, r io.Reader) error {

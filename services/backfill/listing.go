@@ -73,7 +73,7 @@ func Open(ctx context.Context, srcs []string, opt Options) (*Listing, error) {
 		return nil, errors.New("backfill: no source was named; want files, folders, globs, URLs, lists or archives")
 	}
 	cfg := opt.Source
-	cfg.MaxBytes, cfg.S3.MaxBytes = opt.MaxArchiveBytes, opt.MaxArchiveBytes
+	cfg.MaxBytes, cfg.S3.MaxBytes = opt.Archive.MaxBytes, opt.Archive.MaxBytes
 	cfg.HTTP.Total, cfg.S3.Total = max(cfg.HTTP.Total, archiveTime), max(cfg.S3.Total, archiveTime)
 	far, err := source.New(cfg)
 	if err != nil {

@@ -28,16 +28,15 @@ type Options struct {
 	// Source says how lists, archives and s3:// prefixes are reached, and where the
 	// members of archives are spooled. Its MaxBytes bounds a member of an archive.
 	Source source.Config
-	// MaxArchiveBytes bounds a list or archive that is fetched from afar: it is spooled
-	// as a whole, so that what is unpacked from it is of one version.
-	MaxArchiveBytes int64
+	// Archive bounds lists and archives.
+	Archive Archive
 }
 
 // DefaultOptions are for the command line: local files are allowed.
 func DefaultOptions(dataset string) Options {
 	cfg := source.DefaultConfig()
 	cfg.AllowFiles = true
-	return Options{Dataset: dataset, Source: cfg, MaxArchiveBytes: 64 << 30}
+	return Options{Dataset: dataset, Source: cfg, Archive: DefaultArchive()}
 }
 
 // Validate refuses options that can not work, by name.
@@ -47,10 +46,11 @@ func (o Options) Validate() error {
 		return errors.New("the dataset has no name")
 	case o.Limit < 0:
 		return fmt.Errorf("the limit is %d jobs; it needs 0 (none) or more", o.Limit)
-	case o.MaxArchiveBytes < 1:
-		return fmt.Errorf("the largest archive is %d bytes; it needs 1 or more", o.MaxArchiveBytes)
 	case o.URLColumn != "" && o.URLColumn == o.TextColumn:
 		return fmt.Errorf("the column %q can not be both URL and text", o.URLColumn)
+	}
+	if err := o.Archive.Validate(); err != nil {
+		return err
 	}
 	return o.Source.Validate()
 }
@@ -67,8 +67,5 @@ const (
 	maxMeta       = 1 << 20  // a job's meta
 	maxName       = 1 << 10  // a member's name
 	maxGroupMedia = 64       // media of one WebDataset sample
-	maxRatio      = 200      // unpacked to packed bytes
-	ratioFree     = 64 << 20 // so much may be unpacked before the ratio counts
-	maxDirectory  = 256 << 20
 	maxFooter     = 64 << 20
 )

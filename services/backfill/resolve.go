@@ -157,7 +157,7 @@ func (e entry) checkRemote(ctx context.Context, v *env) (entry, error) {
 	case e.kind.isArchive():
 		head, err := v.far.Peek(ctx, m, peek)
 		if err == nil {
-			err = checkArchiveHead(e.kind, head, len(head) == peek)
+			err = checkArchiveHead(e.kind, head, len(head) == peek, v.opt.Archive)
 		}
 		return e, err
 	}

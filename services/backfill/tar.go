@@ -34,7 +34,7 @@ func openTar(ctx context.Context, v *env, e entry) (reader, error) {
 		return nil, err
 	}
 	t := &tarReader{v: v, e: e, blob: b, raw: b.reader()}
-	r, closer, err := unpack(e.kind, t.raw)
+	r, closer, err := unpack(e.kind, t.raw, v.opt.Archive)
 	if err != nil {
 		b.close()
 		return nil, archiveError(err)
@@ -76,13 +76,32 @@ func (t *tarReader) member(ctx context.Context) (*tar.Header, error) {
 			return nil, err
 		}
 		t.place++
-		if h.Typeflag != tar.TypeReg || hiddenMember(h.Name) {
+		if f := t.v.opt.Archive.count(t.place); f != nil {
+			return nil, f
+		}
+		if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeXGlobalHeader || hiddenMember(h.Name) {
 			continue
 		}
 		if key, ext := splitMember(h.Name); key != "" && ext != "" {
 			return h, nil
 		}
 	}
+}
+
+// oddMember refuses what is no plain file: what stands elsewhere is not gone after, and
+// the holes of a sparse member are bytes that no limit on what is read has seen.
+func oddMember(h *tar.Header) *codecs.Error {
+	sparse := h.Typeflag == tar.TypeGNUSparse
+	for name := range h.PAXRecords {
+		sparse = sparse || strings.HasPrefix(name, "GNU.sparse.")
+	}
+	switch {
+	case sparse:
+		return refuse(pipeline.CodeSourceLimit, "the member %.200q is sparse: its holes would be unpacked from nothing", h.Name)
+	case h.Typeflag != tar.TypeReg:
+		return refuse(pipeline.CodeMsgInvalid, "the member %.200q is a link or a special file, not a plain one", h.Name)
+	}
+	return nil
 }
 
 // splitMember divides a name at the first dot of its last part, as WebDataset does.
@@ -121,7 +140,12 @@ func (t *tarReader) group(ctx context.Context) (*item, error) {
 		t.v.id("member", t.e.uri, t.blob.version, h.Name, strconv.FormatInt(h.Size, 10), strconv.FormatInt(t.place, 10)))
 	for {
 		_, ext := splitMember(h.Name)
-		err := g.add(h.Name, ext, h.Size, t.tar)
+		var err error
+		if f := oddMember(h); f != nil {
+			g.addOdd(h.Name, ext, f)
+		} else {
+			err = g.add(h.Name, ext, h.Size, t.tar)
+		}
 		if err == nil {
 			h, err = t.member(ctx)
 		}

@@ -106,7 +106,7 @@ func (c backfillCmd) configure(a *app) (settings.Config, *pipeline.Recipe, error
 func (c backfillCmd) options(cfg settings.Config, r *pipeline.Recipe) backfill.Options {
 	o := backfill.DefaultOptions(r.Dataset)
 	o.URLColumn, o.TextColumn, o.MetaColumns, o.Limit = c.URLColumn, c.TextColumn, c.MetaColumns, c.Limit
-	o.Source = cfg.Source
+	o.Source, o.Archive = cfg.Source, cfg.Backfill.Archive
 	return o
 }
 

@@ -8,7 +8,13 @@ import (
 	"github.com/millrace/millrace/pipeline/recipe"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/stream"
+	"github.com/millrace/millrace/services/backfill"
 )
+
+// BackfillLimits is the backfill section.
+type BackfillLimits struct {
+	Archive backfill.Archive `yaml:"archive"`
+}
 
 // Backfill is what a backfill works with in this process.
 type Backfill struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/source"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/stream"
+	"github.com/millrace/millrace/services/backfill"
 	"github.com/millrace/millrace/services/gateway"
 	"github.com/millrace/millrace/services/worker"
 )
@@ -42,6 +43,8 @@ type Config struct {
 	// Alarm stops a worker or a backfill when too many jobs are refused.
 	Alarm       stream.AlarmConfig `yaml:"alarm"`
 	DeadLetters DeadLetters        `yaml:"dead_letters"`
+	// Backfill bounds the lists and archives that jobs are made of.
+	Backfill BackfillLimits `yaml:"backfill"`
 	// Gateway takes jobs and media over HTTP.
 	Gateway gateway.Config `yaml:"gateway"`
 
@@ -109,6 +112,7 @@ func Default() Config {
 		Queue: q, Source: source.DefaultConfig(), Window: stream.DefaultConfig(), Worker: worker.DefaultConfig(),
 		Mill:  Mill{Config: mill.DefaultConfig(runtime.NumCPU()), Isolation: "process"},
 		Alarm: stream.DefaultAlarm(), Gateway: gateway.DefaultConfig(),
+		Backfill: BackfillLimits{Archive: backfill.DefaultArchive()},
 	}
 }
 
@@ -148,6 +152,9 @@ func (c Config) Validate(needsQueue bool) error {
 		return err
 	}
 	if err := c.Alarm.Validate(); err != nil {
+		return err
+	}
+	if err := c.Backfill.Archive.Validate(); err != nil {
 		return err
 	}
 	if err := c.Publish.Validate(); err != nil {
