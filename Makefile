@@ -43,8 +43,8 @@ torture: build tools ## Attack a fleet on real Kafka and real S3 for half an hou
 	@mkdir -p build
 	$(GO) run ./services/torture -seed $(or $(SEED),1) $(if $(SHORT),-short) $(if $(CAMPAIGN),-campaign $(CAMPAIGN)) -binary bin/millrace -report build/torture-$(or $(SEED),1).json
 
-hostile: system ## Send malformed media through confined mills: FILES=20000 SEED=1 REFUSALS=20 KILLS=200
-	$(GO) test ./services/hostile -count=1 -timeout 0 -v -files $(or $(FILES),20000) -seed $(or $(SEED),1) -refusals $(or $(REFUSALS),20) -kills $(or $(KILLS),200)
+hostile: system ## Send malformed media through confined mills: FILES=20000 SEED=1 REFUSALS=20
+	$(GO) test ./services/hostile -count=1 -timeout 0 -v -files $(or $(FILES),20000) -seed $(or $(SEED),1) -refusals $(or $(REFUSALS),20)
 
 simulate: system ## Run fleets in virtual time against faults: SEEDS=10000 FIRST=1
 	$(GO) test ./services/worker/simulation -count=1 -timeout 0 -v -run 'TestSeeds|TestReplay' -seeds $(or $(SEEDS),10000) -first $(or $(FIRST),1)

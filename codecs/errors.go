@@ -26,8 +26,10 @@ const (
 	CodeLimitStreams  Code = "limit.streams"      //
 	CodeLimitChanges  Code = "limit.size-changes" //
 	CodeLimitMetadata Code = "limit.metadata"     //
+	CodeLimitTables   Code = "limit.tables"       // a table of more entries than the file has bytes for
 	CodeLimitTokens   Code = "limit.tokens"       // more patches than a record may have
 	CodeLayout        Code = "patch.impossible"   // the layout can not take this picture (aspect over 200, ...)
+	CodeOOM           Code = "decode.oom"         // the decoder was given no more memory
 	CodeTime          Code = "decode.no-times"    // presentation times are missing and can not be made
 )
 

@@ -28,7 +28,7 @@ const (
 	CodeSourceTransient   codecs.Code = "transient.source" // may work again; retried
 
 	CodeCrash       codecs.Code = "decode.crash"   // the mill died on it, twice
-	CodeOOM         codecs.Code = "decode.oom"     // the mill ran out of its memory, twice
+	CodeOOM                     = codecs.CodeOOM   // the mill ran out of its memory, twice
 	CodeTimeout     codecs.Code = "decode.timeout" // over its wall time
 	CodeStall       codecs.Code = "limit.stall"    // no progress
 	CodeLimitOutput codecs.Code = "limit.output"   // more bytes out than a record may have

@@ -51,7 +51,7 @@ func (m *media) turboError(r *C.still_jpeg_result) error {
 		return codecs.Errorf(codecs.CodeLimitFrames, codecs.StageDecode,
 			"the jpeg picture has more than %d scans, each of which goes over the whole picture", maxScans)
 	case C.STILL_MEMORY:
-		return codecs.Errorf(codecs.CodeLimitPixels, codecs.StageDecode, "the jpeg picture needs more memory than there is")
+		return codecs.Errorf(codecs.CodeOOM, codecs.StageDecode, "the jpeg picture needs more memory than there is")
 	}
 	return m.invalid(codecs.StageDecode, "libjpeg says: %s", message)
 }

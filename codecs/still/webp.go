@@ -48,7 +48,7 @@ func (m *media) webpError(status int) error {
 	case 0:
 		return nil
 	case 1:
-		return codecs.Errorf(codecs.CodeLimitPixels, codecs.StageDecode, "the webp picture needs more memory than there is")
+		return codecs.Errorf(codecs.CodeOOM, codecs.StageDecode, "the webp picture needs more memory than there is")
 	case 4:
 		return m.unsupported("libwebp does not have a feature that it uses")
 	case 5, 7:

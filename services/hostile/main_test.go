@@ -26,7 +26,6 @@ var (
 	seed     = flag.Uint64("seed", 1, "what the malformed files follow from")
 	first    = flag.Uint64("first", 0, "number of the first malformed file")
 	refusals = flag.Int("refusals", 1, "how many files a mill may refuse before it is replaced, as mill.max_refusals says")
-	kills    = flag.Int("kills", 12, "how often to kill a mill in the middle of its job")
 )
 
 // TestMain makes the test binary its own mill, with every decoder of the real one.

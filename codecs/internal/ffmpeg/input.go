@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -26,16 +27,34 @@ type Input struct {
 // but those named. container is for messages. Streams are not probed yet. Errors are as
 // of [Input.Explain].
 func Open(ctx context.Context, src codecs.Source, container, demuxer string, decoders []string) (*Input, error) {
+	if demuxer == "mov" {
+		if err := CheckTables(src); err != nil {
+			return nil, err
+		}
+	}
 	astiav.SetLogLevel(astiav.LogLevelQuiet)
 	in := &Input{io: newSourceIO(ctx, src)}
-	if err := in.open(demuxer, decoders); err != nil {
+	err := in.open(demuxer, decoders, usualStreams)
+	if errors.Is(err, errNoMemory) {
+		// FFmpeg says the same of too many streams. With room for them it gives them, and
+		// the caller's limit says what is wrong.
+		in.Free()
+		in.io = newSourceIO(ctx, src)
+		err = in.open(demuxer, decoders, mostStreams)
+	}
+	if err != nil {
 		in.Free()
 		return nil, in.Explain(err, container)
 	}
 	return in, nil
 }
 
-func (in *Input) open(demuxer string, decoders []string) error {
+const (
+	usualStreams = 1000 // FFmpeg's own default
+	mostStreams  = 50_000
+)
+
+func (in *Input) open(demuxer string, decoders []string, streams int) error {
 	format := astiav.FindInputFormat(demuxer)
 	if format == nil {
 		return codecs.Errorf(codecs.CodeUnsupported, codecs.StageProbe, "this FFmpeg has no %s demuxer", demuxer)
@@ -58,6 +77,7 @@ func (in *Input) open(demuxer string, decoders []string) error {
 		{"probesize", strconv.Itoa(5 << 20)},
 		{"analyzeduration", "5000000"},
 		{"max_probe_packets", "500"},
+		{"max_streams", strconv.Itoa(streams)},
 		{"enable_drefs", "0"},      // mov: no other files
 		{"use_absolute_path", "0"}, // likewise
 	} {
@@ -90,6 +110,9 @@ func (in *Input) Explain(err error, container string) error {
 	}
 	if in.io.spent {
 		return codecs.Errorf(codecs.CodeInvalid, codecs.StageProbe, "reading the %s file needs its bytes more than three times over", container)
+	}
+	if errors.Is(err, errNoMemory) || errors.Is(err, ErrAlloc) {
+		return codecs.Errorf(codecs.CodeOOM, codecs.StageProbe, "reading the %s file needs more memory than there is: %w", container, err)
 	}
 	return codecs.Errorf(codecs.CodeInvalid, codecs.StageProbe, "this is no readable %s file: %w", container, err)
 }

@@ -3,6 +3,9 @@ package ffmpeg
 import (
 	"errors"
 	"sync/atomic"
+	"syscall"
+
+	"github.com/asticode/go-astiav"
 )
 
 // live counts the C objects that all owners hold.
@@ -11,6 +14,9 @@ var live atomic.Int64
 // LiveObjects is how many C objects (contexts, packets, frames, graphs) all owners of the
 // process hold at the moment. It is 0 when every reader is closed; tests rely on it.
 func LiveObjects() int64 { return live.Load() }
+
+// errNoMemory is FFmpeg's AVERROR(ENOMEM), which astiav does not name.
+const errNoMemory = astiav.Error(-int(syscall.ENOMEM))
 
 // ErrAlloc says that FFmpeg returned no object where it should have made one.
 var ErrAlloc = errors.New("FFmpeg could not allocate memory")

@@ -1,0 +1,72 @@
+package hostile
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline/mill"
+	"github.com/millrace/millrace/services/settings"
+)
+
+// load reads a file of testdata.
+func load(t testing.TB) func(string) []byte {
+	return func(name string) []byte {
+		b, err := os.ReadFile(testdata(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+}
+
+// bombTime is what a bomb may take: its defence is a limit, never the clock.
+const bombTime = 30 * time.Second
+
+// Each bomb ends as it should, quickly, and within its mill's memory.
+func TestBombs(t *testing.T) {
+	bombs, r, dir := Bombs(load(t)), parse(t, everything), t.TempDir()
+	limits := settings.Default().Mill.Limits
+	pool := newPool(t, 1, func(c *mill.Config) { c.Refusals = 20 })
+	ended, slowest, slow := map[codecs.Code]int{}, time.Duration(0), ""
+	names := map[string]bool{}
+	for _, b := range bombs {
+		if names[b.Name] {
+			t.Fatalf("two bombs are called %q", b.Name)
+		}
+		names[b.Name] = true
+		res, err := send(t.Context(), pool, dir, b.Data, r)
+		if err != nil {
+			t.Fatalf("%s: %v", b.Name, err)
+		}
+		t.Logf("%-60s %9d bytes %6.2fs  %-18s %s", b.Name, len(b.Data), res.took.Seconds(), res.code(), detail(res))
+		if !slices.Contains(b.Codes, res.code()) {
+			t.Errorf("%s ended as %q (%v); want one of %q", b.Name, res.code(), res.Fault, b.Codes)
+		}
+		if res.took > bombTime {
+			t.Errorf("%s took %v", b.Name, res.took)
+		}
+		ended[res.code()]++
+		if res.took > slowest {
+			slowest, slow = res.took, b.Name
+		}
+	}
+	pool.Close()
+	peak := peakOfChildren(t)
+	t.Logf("%d bombs: %s; slowest %v (%s); peak memory of a mill %d MiB of %d", len(bombs), line(ended), slowest.Round(time.Millisecond), slow, peak>>20, limits.Memory>>20)
+	if len(bombs) < 60 {
+		t.Errorf("there are only %d bombs", len(bombs))
+	}
+	if peak > limits.Memory {
+		t.Errorf("a mill held %d bytes; the limit is %d", peak, limits.Memory)
+	}
+}
+
+func detail(r result) string {
+	if r.Fault == nil {
+		return ""
+	}
+	return r.Fault.Stage + ": " + r.Fault.Detail[:min(len(r.Fault.Detail), 100)]
+}
