@@ -49,13 +49,16 @@ func (c *chain) message(m Message, known map[jobKey]int64) {
 		return
 	}
 	f, found := pick(fates, m.Part)
+	if w := &fates[0]; f == nil && len(fates) == 1 && w.ID == "" && c.excuses(w) {
+		f, found = w, 1 // the message was given up before it was read, with all its parts
+	}
 	v.Seq = fates[0].seq
 	if found > 1 {
 		v.Kind, v.Detail = "message.doubled", fmt.Sprintf("%d records or outcomes say how it ended", found)
 		r.add(&r.Doubled, int64(found-1), v)
 	}
 	c.count(f)
-	if what := judge(m, f, known, c.campaign.Excused); what != "" {
+	if what := judge(m, f, known, c.excuses(f)); what != "" {
 		v.Kind, v.Detail = "message.outcome", what
 		to := &r.Wrong
 		if m.Want == Samples && (f == nil || f.outcome == nil) {
@@ -66,6 +69,11 @@ func (c *chain) message(m Message, known map[jobKey]int64) {
 	if f != nil && f.outcome != nil && f.Status == "ok" && m.ID != "" {
 		known[jobKey{m.Dataset, m.ID}] = m.Offset
 	}
+}
+
+// excuses reports whether any message may end so.
+func (c *chain) excuses(f *fate) bool {
+	return f != nil && f.outcome != nil && f.Status == "quarantined" && slices.Contains(c.campaign.Excused, f.Code)
 }
 
 // pick gives the first fate of a part, and how many there are.
@@ -99,7 +107,7 @@ func (c *chain) count(f *fate) {
 }
 
 // judge says what is wrong with a message's fate; "" if nothing is.
-func judge(m Message, f *fate, known map[jobKey]int64, excused []string) string {
+func judge(m Message, f *fate, known map[jobKey]int64, excused bool) string {
 	if f == nil {
 		return fmt.Sprintf("part %d has no outcome", m.Part)
 	}
@@ -115,13 +123,13 @@ func judge(m Message, f *fate, known map[jobKey]int64, excused []string) string 
 	if f.ID != m.ID && !(f.ID == "" && f.Status == "quarantined") || f.ID != "" && f.Dataset != m.Dataset {
 		return fmt.Sprintf("it says id %q of dataset %q; produced was %q of %q", f.ID, f.Dataset, m.ID, m.Dataset)
 	}
+	if excused {
+		return ""
+	}
 	if first, yes := known[jobKey{m.Dataset, m.ID}]; yes && m.ID != "" {
 		if f.Status != "dup-of" || f.Of == nil || *f.Of != first {
 			return fmt.Sprintf("it is %s; it repeats offset %d and was to be dup-of that", f.show(), first)
 		}
-		return ""
-	}
-	if f.Status == "quarantined" && slices.Contains(excused, f.Code) {
 		return ""
 	}
 	switch m.Want {

@@ -68,23 +68,27 @@ func (s *S3) ready(ctx context.Context) error {
 		return nil
 	}
 	// The answer to a HEAD has no body, so it does not say why. A listing does.
-	err := s.tryList(ctx)
-	switch {
-	case err == nil:
-		return nil
-	case response(err).Code != "NoSuchBucket":
+	found := true
+	err := passing(ctx, "list", s.bucket, func() error {
+		err := s.tryList(ctx)
+		if found = response(err).Code != "NoSuchBucket"; err == nil || !found {
+			return nil
+		}
 		return s.failed(ctx, "list", s.bucket, err)
+	})
+	switch {
+	case err != nil || found:
+		return err
 	case !s.cfg.CreateBucket:
 		return errors.New("there is no such bucket: make it, correct the name, or set create_bucket")
 	}
-	err = s.core.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.cfg.RegionOrDefault()})
-	if code := response(err).Code; code == "BucketAlreadyOwnedByYou" {
-		return nil // somebody made it at the same moment
-	}
-	if err != nil {
+	return passing(ctx, "create", s.bucket, func() error {
+		err := s.core.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.cfg.RegionOrDefault()})
+		if err == nil || response(err).Code == "BucketAlreadyOwnedByYou" {
+			return nil // or somebody made it at the same moment
+		}
 		return s.failed(ctx, "create", s.bucket, err)
-	}
-	return nil
+	})
 }
 
 // tryList asks for the first object of the bucket.
