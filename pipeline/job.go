@@ -45,6 +45,8 @@ type Media struct {
 	// Honour lists the opt-out signals that the dataset's recipe obeys (see
 	// [SourceRules]). The stream sets it before it fetches; no message does.
 	Honour []string `json:"-"`
+	// Dataset is the job's, for rules on what it may read. The stream sets it too.
+	Dataset string `json:"-"`
 }
 
 // Provenance says where a thing came from. Every sample carries it.

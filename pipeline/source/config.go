@@ -40,6 +40,8 @@ type Config struct {
 	HTTP HTTP `yaml:"http"`
 	S3   S3   `yaml:"s3"`
 
+	// Dataset is that of media which name none, for a program that serves one dataset.
+	Dataset string `yaml:"-"`
 	// Log is told of outages. Nil means nobody.
 	Log *slog.Logger `yaml:"-"`
 }

@@ -196,7 +196,7 @@ func (f *Fetcher) about(m pipeline.Media, err error) error {
 func (f *Fetcher) remote(ctx context.Context, loc location, m pipeline.Media, use func(*body) error) error {
 	return f.persist(ctx, loc, func(ctx context.Context) (*body, error) {
 		if loc.scheme == "s3" {
-			return f.s3.get(ctx, loc.bucket, loc.key, m.Version)
+			return f.s3.get(ctx, f.object(loc, m))
 		}
 		return f.get(ctx, loc.url, m)
 	}, use)

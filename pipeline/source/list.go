@@ -44,7 +44,7 @@ func (f *Fetcher) List(ctx context.Context, bucket, prefix string) iter.Seq2[Obj
 
 // list goes on behind *after. more is false at the end, or when yield wants no more.
 func (f *Fetcher) list(ctx context.Context, bucket, prefix string, after *string, yield func(Object, error) bool) (more bool, err error) {
-	if err := f.s3.check(bucket, prefix); err != nil {
+	if err := f.s3.check(f.cfg.Dataset, bucket, prefix); err != nil {
 		return false, err
 	}
 	opts := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, StartAfter: *after}

@@ -131,18 +131,18 @@ func validator(h http.Header) pin {
 
 // openS3 asks for a part of an object of one version or ETag.
 func (r *Ranges) openS3(ctx context.Context, from, n int64) (*span, error) {
-	version := r.m.Version
+	o := r.f.object(r.loc, r.m)
 	switch {
 	case r.pin.version != "":
-		version = r.pin.version
+		o.version = r.pin.version
 	case r.pin.tag != "":
-		version = `"` + r.pin.tag + `"`
+		o.version = `"` + r.pin.tag + `"`
 	}
 	var opts minio.GetObjectOptions
 	if err := opts.SetRange(from, from+n-1); err != nil {
 		return nil, err
 	}
-	b, info, h, err := r.f.s3.open(ctx, r.loc.bucket, r.loc.key, version, opts)
+	b, info, h, err := r.f.s3.open(ctx, o, opts)
 	var answer minio.ErrorResponse
 	switch {
 	case errors.As(err, &answer) && r.first() && answer.Code == "InvalidRange":

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func newS3Client(cfg S3) (*s3Client, error) {
 
 // check refuses what may not be asked for, and finds missing credentials before an
 // object is blamed for them.
-func (c *s3Client) check(bucket, key string) error {
+func (c *s3Client) check(dataset, bucket, key string) error {
 	if err := s3utils.CheckValidBucketNameStrict(bucket); err != nil {
 		return refuse(pipeline.CodeSourceDenied, "the bucket's name %.70q is not valid", bucket)
 	}
@@ -47,8 +48,8 @@ func (c *s3Client) check(bucket, key string) error {
 	case slices.ContainsFunc(strings.Split(key, "/"), func(s string) bool { return s == "." || s == ".." }):
 		// Real S3 takes it literally; a gateway over a file system might not.
 		return refuse(pipeline.CodeSourceDenied, "the key has a part . or ..")
-	case !c.cfg.allows(bucket, key):
-		return refuse(pipeline.CodeSourceDenied, "source.s3.allow does not list it")
+	case !c.cfg.allows(dataset, bucket, key):
+		return refuse(pipeline.CodeSourceDenied, "source.s3.allow does not list it for the dataset %.100q", dataset)
 	}
 	if c.cfg.Anonymous {
 		return nil
@@ -61,33 +62,41 @@ func (c *s3Client) check(bucket, key string) error {
 // several. Version ids look otherwise on all known servers.
 var etagForm = regexp.MustCompile(`^[0-9a-f]{32}(-[0-9]{1,5})?$`)
 
-// get opens an object. version is an ETag (in quotes, or of the usual form), or else a
-// version id. One request gives the body and its ETag, so they belong together.
-func (c *s3Client) get(ctx context.Context, bucket, key, version string) (*body, error) {
-	b, _, _, err := c.open(ctx, bucket, key, version, minio.GetObjectOptions{})
+// object is what a dataset asks for. version is an ETag (in quotes, or of the usual form),
+// or else a version id.
+type object struct{ dataset, bucket, key, version string }
+
+// object is the one that a medium names.
+func (f *Fetcher) object(loc location, m pipeline.Media) object {
+	return object{cmp.Or(m.Dataset, f.cfg.Dataset), loc.bucket, loc.key, m.Version}
+}
+
+// get opens an object. One request gives the body and its ETag, so they belong together.
+func (c *s3Client) get(ctx context.Context, o object) (*body, error) {
+	b, _, _, err := c.open(ctx, o, minio.GetObjectOptions{})
 	return b, err
 }
 
 // open is get with further options.
-func (c *s3Client) open(ctx context.Context, bucket, key, version string, opts minio.GetObjectOptions) (*body, minio.ObjectInfo, http.Header, error) {
+func (c *s3Client) open(ctx context.Context, o object, opts minio.GetObjectOptions) (*body, minio.ObjectInfo, http.Header, error) {
 	var none minio.ObjectInfo
-	if key == "" {
+	if o.key == "" {
 		return nil, none, nil, refuse(pipeline.CodeSourceDenied, "the URI names a bucket, not an object")
 	}
-	if err := c.check(bucket, key); err != nil {
+	if err := c.check(o.dataset, o.bucket, o.key); err != nil {
 		return nil, none, nil, err
 	}
-	tag := strings.Trim(version, `"`)
+	tag := strings.Trim(o.version, `"`)
 	switch {
-	case version == "":
-	case tag != version || etagForm.MatchString(version):
+	case o.version == "":
+	case tag != o.version || etagForm.MatchString(o.version):
 		if err := opts.SetMatchETag(tag); err != nil {
 			return nil, none, nil, refuse(pipeline.CodeMsgInvalid, "the version is malformed")
 		}
 	default:
-		tag, opts.VersionID = "", version
+		tag, opts.VersionID = "", o.version
 	}
-	r, info, h, err := c.GetObject(ctx, bucket, key, opts)
+	r, info, h, err := c.GetObject(ctx, o.bucket, o.key, opts)
 	if err != nil {
 		return nil, none, nil, c.fault(err)
 	}

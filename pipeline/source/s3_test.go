@@ -90,7 +90,10 @@ func TestS3(t *testing.T) {
 	}
 
 	allow := cfg
-	allow.S3.Allow = []string{"media/a b", "other"}
+	allow.S3.Allow = []AllowS3{{Bucket: "media", Prefix: "a b", Datasets: []string{"cats"}}, {Bucket: "other"}}
+	wantFault(t, newFetcher(t, allow), pipeline.Media{URI: "s3://media/" + key, Dataset: "dogs"}, pipeline.CodeSourceDenied)
+	wantBytes(t, newFetcher(t, allow), pipeline.Media{URI: "s3://media/" + key, Dataset: "cats"}, "film 2")
+	allow.Dataset = "cats"
 	g := newFetcher(t, allow)
 	wantBytes(t, g, pipeline.Media{URI: "s3://media/" + key}, "film 2")
 	wantFault(t, g, pipeline.Media{URI: "s3://media/empty"}, pipeline.CodeSourceDenied)

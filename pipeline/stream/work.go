@@ -102,7 +102,7 @@ func (s *Stream) fetch(ctx context.Context, p *part) error {
 	copy(files, p.files)
 	p.files, p.sources = files, make([]pipeline.SourceID, len(files))
 	for i, m := range p.job.Media {
-		m.Honour = p.recipe.Source.Honour
+		m.Honour, m.Dataset = p.recipe.Source.Honour, p.job.Dataset
 		f, id, err := s.parts.Fetch(ctx, m, files[i])
 		p.sources[i] = id // what failed is said too
 		if err != nil {

@@ -75,6 +75,7 @@ func Open(ctx context.Context, srcs []string, opt Options) (*Listing, error) {
 	cfg := opt.Source
 	cfg.MaxBytes, cfg.S3.MaxBytes = opt.Archive.MaxBytes, opt.Archive.MaxBytes
 	cfg.HTTP.Total, cfg.S3.Total = max(cfg.HTTP.Total, archiveTime), max(cfg.S3.Total, archiveTime)
+	cfg.Dataset = opt.Dataset
 	far, err := source.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("backfill: %w", err)
