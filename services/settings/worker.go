@@ -57,6 +57,7 @@ func (c Config) OpenWorker(ctx context.Context, log *slog.Logger, raise func(*st
 	}
 	w.closed = append(w.closed, mills.Close)
 	mills = meters.milled(mills, c.Mill.Count)
+	c.Source.Log = log
 	fetcher, err := c.openFetcher()
 	if err != nil {
 		return w, err
