@@ -158,7 +158,7 @@ func Redact(uri string) string {
 	default:
 		u, err := url.Parse(uri)
 		if err != nil {
-			return scheme + ":(malformed)"
+			return scheme + ":(opaque)" // as below, so that doing it twice changes nothing
 		}
 		u.User, u.RawQuery, u.ForceQuery = nil, "", false
 		if u.Opaque != "" {

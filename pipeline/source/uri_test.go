@@ -84,7 +84,7 @@ func TestRedact(t *testing.T) {
 	for uri, want := range map[string]string{
 		"https://u:p@h.example/a/b.mp4?X-Amz-Signature=s": "https://h.example/a/b.mp4",
 		"https://h.example/a?":                            "https://h.example/a",
-		"http://h/%zz?secret":                             "http:(malformed)",
+		"http://h/%zz?secret":                             "http:(opaque)",
 		"data:secret":                                     "data:(opaque)",
 		"s3://b/k?x#y":                                    "s3://b/k?x#y",
 		"file:///a%20b.tar#m.jpg":                         "file:///a%20b.tar#m.jpg",
