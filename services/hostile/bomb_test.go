@@ -22,14 +22,15 @@ func load(t testing.TB) func(string) []byte {
 	}
 }
 
-// bombTime is what a bomb may take: its defence is a limit, never the clock.
-const bombTime = 30 * time.Second
+// wall is what a mill gives a medium here instead of hours. A medium that ends by it has
+// no other limit that holds it, which is wrong.
+const wall = time.Minute
 
-// Each bomb ends as it should, quickly, and within its mill's memory.
+// Each bomb ends by the limit that is there for it, and within its mill's memory.
 func TestBombs(t *testing.T) {
 	bombs, r, dir := Bombs(load(t)), parse(t, everything), t.TempDir()
 	limits := settings.Default().Mill.Limits
-	pool := newPool(t, 1, func(c *mill.Config) { c.Refusals = 20 })
+	pool := newPool(t, 1, func(c *mill.Config) { c.Refusals, c.Wall = 20, wall })
 	ended, slowest, slow := map[codecs.Code]int{}, time.Duration(0), ""
 	names := map[string]bool{}
 	for _, b := range bombs {
@@ -44,9 +45,6 @@ func TestBombs(t *testing.T) {
 		t.Logf("%-60s %9d bytes %6.2fs  %-18s %s", b.Name, len(b.Data), res.took.Seconds(), res.code(), detail(res))
 		if !slices.Contains(b.Codes, res.code()) {
 			t.Errorf("%s ended as %q (%v); want one of %q", b.Name, res.code(), res.Fault, b.Codes)
-		}
-		if res.took > bombTime {
-			t.Errorf("%s took %v", b.Name, res.took)
 		}
 		ended[res.code()]++
 		if res.took > slowest {

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	files    = flag.Int("files", 400, "how many malformed files to make")
+	files    = flag.Int("files", 150, "how many malformed files to make")
 	seed     = flag.Uint64("seed", 1, "what the malformed files follow from")
 	first    = flag.Uint64("first", 0, "number of the first malformed file")
 	refusals = flag.Int("refusals", 1, "how many files a mill may refuse before it is replaced, as mill.max_refusals says")
