@@ -79,6 +79,9 @@ func (f *frames) Next() (*codecs.Frame, error) {
 		return f.frame([]byte{1, 2, 3}), nil
 	case "bad":
 		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
+	case "exposed": // as a decoder in C is
+		codecs.Expose(f.src)
+		return f.frame([]byte{1, 2, 3}), nil
 	case "escape":
 		name, word := strings.Join(f.words[:len(f.words)-1], " "), f.words[len(f.words)-1]
 		f.words = nil
