@@ -69,7 +69,7 @@ func (r *report) verdict() error {
 }
 
 // killsPerPoison is after how many kills one innocent message may look guilty.
-const killsPerPoison = 10
+const killsPerPoison = 100
 
 // line is the last line of a run.
 func (r *report) line() string {
