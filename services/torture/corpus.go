@@ -50,13 +50,14 @@ const numberHeader = "torture-number"
 // all. The same seed makes the same.
 type corpus struct {
 	rng    *rand.Rand
+	name   string // begins all ids: two corpora of one dataset must not share any
 	videos [][]byte
 	made   int
 }
 
 // newCorpus makes the videos, by ffmpeg.
-func newCorpus(ctx context.Context, rng *rand.Rand, dir string) (*corpus, error) {
-	c := &corpus{rng: rng}
+func newCorpus(ctx context.Context, name string, rng *rand.Rand, dir string) (*corpus, error) {
+	c := &corpus{rng: rng, name: name}
 	for i, size := range []string{"64x48", "48x64", "32x32"} {
 		name := filepath.Join(dir, fmt.Sprintf("video-%d.mp4", i))
 		out, err := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=r=10:d=0.6:s="+size,
@@ -76,7 +77,7 @@ func newCorpus(ctx context.Context, rng *rand.Rand, dir string) (*corpus, error)
 // next makes a message. before are those of the same partition so far, for repeats.
 func (c *corpus) next(before []*message) *message {
 	c.made++
-	m := &message{n: c.made, id: fmt.Sprintf("m-%07d", c.made), dataset: dataset, want: audit.Samples, samples: 1}
+	m := &message{n: c.made, id: fmt.Sprintf("%s-%07d", c.name, c.made), dataset: dataset, want: audit.Samples, samples: 1}
 	m.key = []byte(m.id)
 	switch k := c.rng.IntN(100); {
 	case k < 50:

@@ -131,7 +131,7 @@ func (r *rig) prepare(ctx context.Context) (*chaos, *producer, error) {
 			c.sinks.slots = append(c.sinks.slots, s)
 		}
 	}
-	made, err := newCorpus(ctx, r.random("corpus"), r.work)
+	made, err := newCorpus(ctx, "m", r.random("corpus"), r.work)
 	return c, &producer{topic: t, corpus: made, rng: r.random("producer")}, err
 }
 

@@ -58,7 +58,7 @@ func (r *rig) takeovers(ctx context.Context, out *report) error {
 	if err != nil {
 		return err
 	}
-	made, err := newCorpus(ctx, r.random("takeover corpus"), r.work)
+	made, err := newCorpus(ctx, "takeover", r.random("takeover corpus"), r.work)
 	if err != nil {
 		return err
 	}
