@@ -32,7 +32,7 @@ const graceful = 10 * time.Second
 func (g *Gateway) newTus() (*handler.UnroutedHandler, error) {
 	composer := handler.NewStoreComposer()
 	g.uploads.Use(composer)
-	memorylocker.New().UseIn(composer)
+	composer.UseLocker(locker{memorylocker.New()})
 	return handler.NewUnroutedHandler(handler.Config{
 		StoreComposer: composer, BasePath: uploadsPath, MaxSize: min(g.cfg.Limits.MaxUpload, upload.MaxSize),
 		DisableDownload: true, DisableConcatenation: true, Cors: &handler.CorsConfig{Disable: true},
@@ -63,7 +63,9 @@ func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
 				w.Header().Set(jobHeader, job)
 			}
 		}
-		body := &endingBody{ReadCloser: r.Body}
+		body := &endingBody{ReadCloser: r.Body, begun: newBegun()}
+		defer body.begun.now()
+		r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body.begun))
 		r.Body = body
 		tw := &tusWriter{ResponseWriter: w, body: body, expires: time.Now().Add(g.cfg.Limits.Expire)}
 		inner.ServeHTTP(tw, r)
@@ -266,10 +268,12 @@ func (w *tusWriter) SetWriteDeadline(t time.Time) error {
 // endingBody knows that it has been read to its end.
 type endingBody struct {
 	io.ReadCloser
+	begun *begun
 	ended bool
 }
 
 func (b *endingBody) Read(p []byte) (int, error) {
+	b.begun.now()
 	n, err := b.ReadCloser.Read(p)
 	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err
