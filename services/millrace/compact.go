@@ -1,14 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
-	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/recipe"
-	"github.com/millrace/millrace/pipeline/store"
-	"github.com/millrace/millrace/services/catalog"
 	"github.com/millrace/millrace/services/keeper"
 )
 
@@ -37,26 +32,17 @@ func (c compactCmd) Run(a *app) error {
 	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
-	s, done, err := c.open(a)
-	if err != nil {
+	var r *keeper.Compacted
+	err := rewritten(a, c.storeArg, c.Dataset, c.Quiet, func(w rewrite) (int64, error) {
+		o.Dir, o.Recipes, o.Progress = w.dir, w.recipes, w.progress
+		var err error
+		if r, err = keeper.Compact(a.ctx, w.store, o); r == nil {
+			return -1, err
+		}
+		return r.Snapshot, err
+	})
+	if r == nil {
 		return err
-	}
-	defer done()
-	if o.Dir, err = scratch(a); err != nil {
-		return err
-	}
-	o.Recipes = recipesIn(s)
-	if err := known(a, s, c.storeArg, c.Dataset); err != nil {
-		return err
-	}
-	bar := newSteps(a.errOut, "shards")
-	if !c.Quiet {
-		o.Progress = func(st keeper.Step) { bar.at(int64(st.Done), int64(st.Of), bar.rate(st.Bytes)) }
-	}
-	r, err := keeper.Compact(a.ctx, s, o)
-	bar.end()
-	if err == nil && r.Snapshot >= 0 {
-		_, err = catalog.Publish(a.ctx, s)
 	}
 	if a.json { // also of one that broke off: what is merged is merged
 		return errors.Join(a.printJSON(r), err)
@@ -71,32 +57,6 @@ func (c compactCmd) Run(a *app) error {
 	}
 	if r.Unlike > 0 {
 		fmt.Fprintf(a.out, "%d small shards stay: their samples can not be in one file\n", r.Unlike)
-	}
-	return err
-}
-
-// recipesIn finds recipes where writers keep them.
-func recipesIn(s store.Store) keeper.Recipes {
-	return func(ctx context.Context, digest string) (*pipeline.Recipe, error) {
-		return recipe.Find(ctx, store.Plain{Store: s}, digest)
-	}
-}
-
-// scratch is the folder for spool files.
-func scratch(a *app) (string, error) {
-	cfg, err := a.settings()
-	if err != nil {
-		return "", err
-	}
-	return cfg.ScratchDir()
-}
-
-// known refuses a dataset that the store does not hold: a name mistyped would else look
-// like nothing to do.
-func known(a *app, s store.Store, at storeArg, dataset string) error {
-	shards, err := catalog.Shards(a.ctx, s, nil, dataset)
-	if err == nil && len(shards) == 0 {
-		err = faultsError{fmt.Errorf("%s holds no shards of a dataset %q; inspect lists what it holds", at.URL, dataset)}
 	}
 	return err
 }

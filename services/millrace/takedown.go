@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/services/catalog"
 	"github.com/millrace/millrace/services/keeper"
 )
 
@@ -57,33 +56,22 @@ func (c takedownDoCmd) Run(a *app) error {
 	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
-	s, done, err := c.open(a)
-	if err != nil {
+	var d *keeper.Deed
+	err = rewritten(a, c.storeArg, c.Dataset, c.Quiet, func(w rewrite) (int64, error) {
+		o.Dir, o.Recipes, o.Progress = w.dir, w.recipes, w.progress
+		var err error
+		if d, err = keeper.Takedown(a.ctx, w.store, o); d == nil {
+			return -1, err
+		}
+		return d.Snapshot, err
+	})
+	if d == nil { // it did not begin
 		return err
-	}
-	defer done()
-	if o.Dir, err = scratch(a); err != nil {
-		return err
-	}
-	o.Recipes = recipesIn(s)
-	if err := known(a, s, c.storeArg, c.Dataset); err != nil {
-		return err
-	}
-	bar := newSteps(a.errOut, "shards")
-	if !c.Quiet {
-		o.Progress = func(st keeper.Step) { bar.at(int64(st.Done), int64(st.Of), bar.rate(st.Bytes)) }
-	}
-	d, err := keeper.Takedown(a.ctx, s, o)
-	bar.end()
-	if err == nil && d.Snapshot >= 0 {
-		_, err = catalog.Publish(a.ctx, s)
 	}
 	if a.json {
 		return errors.Join(a.printJSON(d), err)
 	}
-	if d != nil {
-		printDeed(a.out, d)
-	}
+	printDeed(a.out, d)
 	if err != nil {
 		return fmt.Errorf("%w; run it again to go on where it was", err)
 	}
