@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,9 +96,9 @@ func indexed(ctx context.Context, s store.Store, n int64) ([]Index, error) {
 	if info.Size > mostDone {
 		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", doneKey(n), info.Size, mostDone)
 	}
-	indexes := []Index{}
-	if err := json.NewDecoder(rc).Decode(&indexes); err != nil {
-		return nil, fmt.Errorf("%s is no list of indexes: %w", doneKey(n), err)
+	var indexes []Index
+	if err := json.NewDecoder(rc).Decode(&indexes); err != nil || indexes == nil {
+		return nil, fmt.Errorf("%s is no list of indexes: %w", doneKey(n), cmp.Or(err, errors.New("it is null")))
 	}
 	return indexes, nil
 }
