@@ -17,12 +17,14 @@ type Rational struct {
 }
 
 // NewRational returns num/den in lowest terms with a positive denominator.
-// A zero denominator gives the zero Rational.
+// A zero denominator gives the zero Rational, as does what does not fit then.
 func NewRational(num, den int64) Rational {
-	if den == 0 {
+	switch {
+	case den == 0:
 		return Rational{}
-	}
-	if den < 0 {
+	case num == math.MinInt64 || den == math.MinInt64: // has no negative in 64 bits
+		return fromBig(big.NewRat(num, den))
+	case den < 0:
 		num, den = -num, -den
 	}
 	g := gcd(num, den)
@@ -52,8 +54,11 @@ func (r Rational) Add(o Rational) Rational {
 // Sub returns r-o, or the unknown rational where either is unknown or the result does
 // not fit.
 func (r Rational) Sub(o Rational) Rational {
-	o.Num = -o.Num
-	return r.Add(o)
+	if r.Den == 0 || o.Den == 0 {
+		return Rational{}
+	}
+	x := new(big.Rat).SetFrac64(r.Num, r.Den)
+	return fromBig(x.Sub(x, new(big.Rat).SetFrac64(o.Num, o.Den)))
 }
 
 // Cmp compares two known rationals: -1, 0 or +1.
@@ -108,7 +113,11 @@ func ParseRational(s string) (Rational, error) {
 		if err1 != nil || err2 != nil || den == 0 {
 			return Rational{}, fmt.Errorf("%q is not a fraction like 30000/1001", s)
 		}
-		return NewRational(num, den), nil
+		r := NewRational(num, den)
+		if !r.Known() {
+			return Rational{}, fmt.Errorf("%q does not fit 64 bits", s)
+		}
+		return r, nil
 	}
 	x, ok := new(big.Rat).SetString(s)
 	if !ok {
