@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO := go
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: help build demo golden test torture hostile check tools system bench simulate mutants image clean
+.PHONY: help build demo golden test torture hostile fuzz check tools system bench simulate mutants image clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ torture: build tools ## Attack a fleet on real Kafka and real S3 for half an hou
 
 hostile: system ## Send malformed media through confined mills: FILES=20000 SEED=1 REFUSALS=20
 	$(GO) test ./services/hostile -count=1 -timeout 0 -v -files $(or $(FILES),20000) -seed $(or $(SEED),1) -refusals $(or $(REFUSALS),20)
+
+fuzz: system ## Run the fuzz targets one after the other, each for TIME=30s: ONLY=pattern WORKERS=2
+	@deploy/fuzz.sh $(or $(TIME),30s) '$(or $(ONLY),.)' $(or $(WORKERS),2)
 
 simulate: system ## Run fleets in virtual time against faults: SEEDS=10000 FIRST=1
 	$(GO) test ./services/worker/simulation -count=1 -timeout 0 -v -run 'TestSeeds|TestReplay' -seeds $(or $(SEEDS),10000) -first $(or $(FIRST),1)
