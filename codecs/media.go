@@ -26,6 +26,22 @@ type Exposed interface {
 	Expose()
 }
 
+// Timed is a Source whose owner wants to know how long the medium lasts: how long its
+// decoding may take goes by that.
+type Timed interface {
+	Source
+	// Lasts is called as soon as a duration in seconds is known; a later one corrects it.
+	Lasts(seconds Rational)
+}
+
+// Lasts tells the source's owner, if that wants to know, how long the medium lasts. It
+// does nothing where that is not known.
+func Lasts(src Source, seconds Rational) {
+	if t, ok := src.(Timed); ok && seconds.Known() {
+		t.Lasts(seconds)
+	}
+}
+
 // Expose tells the source's owner, if that wants to know, that C is about to see its bytes.
 func Expose(src Source) {
 	if e, ok := src.(Exposed); ok {

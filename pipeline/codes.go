@@ -29,6 +29,7 @@ const (
 
 	CodeCrash       codecs.Code = "decode.crash"   // the mill died on it, twice
 	CodeOOM                     = codecs.CodeOOM   // the mill ran out of its memory, twice
+	CodeLimitTime   codecs.Code = "limit.time"     // would be over its wall time by far
 	CodeTimeout     codecs.Code = "decode.timeout" // over its wall time
 	CodeStall       codecs.Code = "limit.stall"    // no progress
 	CodeLimitOutput codecs.Code = "limit.output"   // more bytes out than a record may have

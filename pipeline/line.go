@@ -216,10 +216,21 @@ func (l *Line) wants(kind codecs.Kind) error {
 	return nil
 }
 
+// Paced is a source whose owner wants to know how far the line is with its medium.
+type Paced interface {
+	codecs.Source
+	// Picked is called with each frame that was picked and has come, of so many.
+	Picked(n, of int64)
+}
+
 // each runs over picked frames, under the limits. Where a file ends early and the recipe
 // keeps what was whole, it ends in peace, and early is the fault.
 func (l *Line) each(ctx context.Context, r *run, frames codecs.Frames, use func(*codecs.Frame) error) (early, err error) {
-	kept := int64(0)
+	kept, of := int64(0), int64(0)
+	paced, _ := r.Source.(Paced)
+	if paced != nil {
+		of = int64(len(frames.Picks()))
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -237,6 +248,9 @@ func (l *Line) each(ctx context.Context, r *run, frames codecs.Frames, use func(
 		}
 		if kept++; kept > l.recipe.Limits.MaxFramesKept {
 			return nil, codecs.Errorf(codecs.CodeLimitFrames, codecs.StagePick, "more than %d frames were picked", l.recipe.Limits.MaxFramesKept)
+		}
+		if paced != nil {
+			paced.Picked(kept, max(kept, of))
 		}
 		if err := use(f); err != nil {
 			return nil, err

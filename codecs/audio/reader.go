@@ -74,6 +74,7 @@ func (r *Reader) open(ctx context.Context, src codecs.Source, container string, 
 	if most := (codecs.Rational{Num: r.lim.MaxDuration, Den: 1}); r.info.Duration.Known() && exactDuration(r.in.Format) && r.info.Duration.Cmp(most) > 0 {
 		return codecs.Errorf(codecs.CodeLimitDuration, codecs.StageProbe, "the track lasts %.0f s; the limit is %d s", r.info.Duration.Float(), r.lim.MaxDuration)
 	}
+	codecs.Lasts(src, r.info.Duration)
 	if r.dec, err = openDecoder(r.in); err != nil {
 		return err
 	}

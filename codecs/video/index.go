@@ -8,6 +8,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // entry is one packet of the track, in decoding order.
@@ -71,6 +72,21 @@ func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
 	}
 	x.order()
 	return x, nil
+}
+
+// lasts is the track's duration in seconds, by its packets' times; not known where they
+// have none.
+func (x *index) lasts() codecs.Rational {
+	first := int64(noTime)
+	for _, e := range x.entries {
+		if e.pts != noTime && (first == noTime || e.pts < first) {
+			first = e.pts
+		}
+	}
+	if first == noTime || x.times.End <= first {
+		return codecs.Rational{}
+	}
+	return ffmpeg.Seconds(x.times.End-first, x.times.Base)
 }
 
 func (x *index) doubt(why string) {

@@ -77,6 +77,7 @@ func (r *Reader) open() error {
 	if err := checkInfo(r.info, r.lim); err != nil {
 		return err
 	}
+	codecs.Lasts(r.src, r.info.Duration)
 	if r.params = astiav.AllocCodecParameters(); r.params == nil {
 		return ffmpeg.ErrAlloc
 	}
@@ -100,6 +101,7 @@ func (r *Reader) open() error {
 	if len(r.index.entries) == 0 {
 		return r.noFrames()
 	}
+	codecs.Lasts(r.src, r.index.lasts())
 	if r.index.unclear != "" {
 		return r.startWhole()
 	}

@@ -62,23 +62,30 @@ func (c *child) exchange(ctx context.Context, a *Assignment, lim Limits, emit fu
 	if err := sendJob(c.conn, msg.Bytes(), a.Files); err != nil {
 		return pipeline.Verdict{}, c.died(ctx, err)
 	}
-	left, out, samples := lim.Wall, int64(0), int64(0)
+	b, out, samples := budget{lim: lim}, int64(0), int64(0)
 	for {
-		start, wait := time.Now(), min(lim.Stall, left)
+		start, wait := time.Now(), min(lim.Stall, b.wall()-b.used)
 		c.conn.SetReadDeadline(start.Add(wait))
 		k, p, err := readFrame(c.conn, &c.buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if wait < lim.Stall {
-				return pipeline.Verdict{}, fault(pipeline.CodeTimeout, "the job took longer than %v", lim.Wall)
+				return pipeline.Verdict{}, b.late()
 			}
 			return pipeline.Verdict{}, fault(pipeline.CodeStall, "nothing was read and no frame came out for %v", lim.Stall)
 		}
 		if err != nil {
 			return pipeline.Verdict{}, c.died(ctx, err)
 		}
-		left -= time.Since(start)
+		b.used += time.Since(start)
 		switch k {
 		case kindAlive:
+			at, err := parsePace(p)
+			if err != nil {
+				return pipeline.Verdict{}, c.died(ctx, err)
+			}
+			if e := b.note(at); e != nil {
+				return pipeline.Verdict{}, e
+			}
 		case kindSample:
 			if out += int64(len(p)); out > lim.Output {
 				return pipeline.Verdict{}, fault(pipeline.CodeLimitOutput, "the job gave more than %d bytes of samples", lim.Output)

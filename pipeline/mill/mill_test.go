@@ -109,6 +109,8 @@ func (c *collected) Add(s *pipeline.Sample) error {
 	return nil
 }
 
+func (c *collected) count() int { return len(c.keys) }
+
 func (c *collected) Reset() error {
 	c.keys, c.data = nil, nil
 	c.resets++
@@ -362,7 +364,7 @@ func beParent() {
 	f.WriteString("# hang")
 	a := &Assignment{Job: &pipeline.Job{Media: []pipeline.Media{{}}}, Recipe: &pipeline.Recipe{Limits: codecs.DefaultLimits()}, Sources: make([]pipeline.SourceID, 1), Files: []*os.File{f}}
 	time.AfterFunc(200*time.Millisecond, func() { fmt.Println(c.cmd.Process.Pid) })
-	c.do(context.Background(), a, Limits{Wall: time.Hour, Stall: time.Hour, Output: 1 << 20}, func(*pipeline.Sample) error { return nil })
+	c.do(context.Background(), a, Limits{WallBase: time.Hour, Wall: time.Hour, Stall: time.Hour, Output: 1 << 20}, func(*pipeline.Sample) error { return nil })
 	os.Exit(0)
 }
 

@@ -13,8 +13,11 @@ import (
 
 // Limits bound one job in a mill.
 type Limits struct {
-	// Wall is how long the child may be waited for in all.
-	Wall time.Duration `yaml:"max_wall"`
+	// WallBase and WallFactor say how long the child may be waited for in all: the base,
+	// and so many times as long as the job's media last. Wall is the cap on both.
+	WallBase   time.Duration `yaml:"wall_base"`
+	WallFactor int           `yaml:"wall_factor"`
+	Wall       time.Duration `yaml:"max_wall"`
 	// Stall is how long it may go without reading a byte or giving a frame.
 	Stall time.Duration `yaml:"max_stall"`
 	// Output is how many bytes of samples it may give.
@@ -47,8 +50,10 @@ type Config struct {
 
 // DefaultConfig is a pool for count cores.
 func DefaultConfig(count int) Config {
-	return Config{Count: count, Jobs: 200, Age: 10 * time.Minute, Refusals: 1, Limits: Limits{Wall: 4 * time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
-		Confinement: Strict}
+	return Config{
+		Count: count, Jobs: 200, Age: 10 * time.Minute, Refusals: 1, Confinement: Strict,
+		Limits: Limits{WallBase: 30 * time.Second, WallFactor: 2, Wall: time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
+	}
 }
 
 // Validate refuses settings by name.
@@ -62,8 +67,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mill.max_refusals is %d; it needs 1 or more", c.Refusals)
 	case c.Age < time.Second:
 		return fmt.Errorf("mill.max_age is %v; it needs 1s or more", c.Age)
-	case c.Wall < time.Second || c.Stall < time.Second:
-		return fmt.Errorf("mill.max_wall is %v and mill.max_stall %v; they need 1s or more", c.Wall, c.Stall)
+	case c.Wall < time.Second || c.WallBase < time.Second || c.Stall < time.Second:
+		return fmt.Errorf("mill.max_wall is %v, mill.wall_base %v and mill.max_stall %v; they need 1s or more", c.Wall, c.WallBase, c.Stall)
+	case c.WallFactor < 1:
+		return fmt.Errorf("mill.wall_factor is %d; it needs 1 or more", c.WallFactor)
 	case c.Output < 1<<20:
 		return fmt.Errorf("mill.max_output is %d bytes; it needs 1 MiB or more", c.Output)
 	case c.Memory < leastMemory || c.Memory > 1<<50:

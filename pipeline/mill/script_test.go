@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -77,6 +78,17 @@ func (f *frames) Next() (*codecs.Frame, error) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		return f.frame([]byte{1, 2, 3}), nil
+	case "lasts": // so many seconds
+		seconds, err := strconv.ParseInt(f.words[0], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		f.words = f.words[1:]
+		codecs.Lasts(f.src, codecs.Rational{Num: seconds, Den: 1})
+		return f.Next()
+	case "slowly":
+		time.Sleep(20 * time.Millisecond)
+		return f.frame([]byte{1, 2, 3}), nil
 	case "bad":
 		return nil, codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "not a frame")
 	case "exposed": // as a decoder in C is
@@ -85,7 +97,7 @@ func (f *frames) Next() (*codecs.Frame, error) {
 	case "escape":
 		name, word := strings.Join(f.words[:len(f.words)-1], " "), f.words[len(f.words)-1]
 		f.words = nil
-		return f.frame([]byte(attack(name, word, f.src.(fileSource).File))), nil
+		return f.frame([]byte(attack(name, word, f.src.(*fileSource).File))), nil
 	case "eat", "swallow", "threads", "flood", "giant", "nothing":
 		return f.greed(w)
 	case "frame":
@@ -134,7 +146,7 @@ func (f *frames) greed(of string) (*codecs.Frame, error) {
 		select {}
 	case "nothing":
 		for {
-			unix.Write(parentSocket(), []byte{byte(kindAlive), 0, 0, 0, 0, 0, 0, 0})
+			unix.Write(parentSocket(), append([]byte{byte(kindAlive), 0, 0, 0, paceSize, 0, 0, 0}, pace{}.encode()...))
 			time.Sleep(time.Millisecond)
 		}
 	}

@@ -154,8 +154,9 @@ type server struct {
 // do runs one job. An error means that the parent can not be reached.
 func (s *server) do(r received) error {
 	defer closeAll(r.files)
-	stop := s.reportAlive()
 	s.exposed.Store(false)
+	s.signs.pace = pace{}
+	stop := s.reportAlive()
 	v, err := s.run(r)
 	stop()
 	if err != nil {
@@ -215,14 +216,15 @@ func mediaOf(a *Assignment, files []*os.File, s *signs) ([]pipeline.Medium, erro
 		if err != nil {
 			return nil, fmt.Errorf("medium %d: %w", i, err)
 		}
-		media[i] = pipeline.Medium{Source: fileSource{f, st.Size(), s}, ID: a.Sources[i], Role: a.Job.Media[i].Role}
+		media[i] = pipeline.Medium{Source: &fileSource{File: f, size: st.Size(), signs: s}, ID: a.Sources[i], Role: a.Job.Media[i].Role}
 	}
 	return media, nil
 }
 
 type fileSource struct {
 	*os.File
-	size int64
+	size  int64
+	lasts int64 // nanoseconds
 	*signs
 }
 
@@ -230,17 +232,38 @@ type fileSource struct {
 type signs struct {
 	reads   atomic.Int64 // grows with every read and every packet: the child's sign of life
 	exposed atomic.Bool
+	mu      sync.Mutex
+	pace    pace
 }
 
-func (f fileSource) Size() int64 { return f.size }
+func (f *fileSource) Size() int64 { return f.size }
 
 // Alive is a decoder's sign of life between reads.
-func (f fileSource) Alive() { f.reads.Add(1) }
+func (f *fileSource) Alive() { f.reads.Add(1) }
 
 // Expose notes that C sees bytes.
-func (f fileSource) Expose() { f.exposed.Store(true) }
+func (f *fileSource) Expose() { f.exposed.Store(true) }
 
-func (f fileSource) ReadAt(p []byte, off int64) (int, error) {
+// Lasts implements [codecs.Timed]. The durations of a job's media add up.
+func (f *fileSource) Lasts(seconds codecs.Rational) {
+	const most = 1 << 61 // of nanoseconds, far over any cap
+	n := int64(min(max(seconds.Float(), 0)*1e9, most))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pace.media = min(max(f.pace.media+time.Duration(n-f.lasts), 0), most)
+	f.lasts = n
+	f.reads.Add(1)
+}
+
+// Picked implements [pipeline.Paced].
+func (f *fileSource) Picked(n, of int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pace.picks, f.pace.of = uint64(n), uint64(of)
+	f.reads.Add(1)
+}
+
+func (f *fileSource) ReadAt(p []byte, off int64) (int, error) {
 	f.reads.Add(1)
 	return f.File.ReadAt(p, off)
 }
@@ -260,7 +283,10 @@ func (s *server) reportAlive() (stop func()) {
 			case <-t.C:
 				if n := s.reads.Load(); n != last {
 					last = n
-					_ = s.out.send(kindAlive) // a broken pipe shows in do
+					s.signs.mu.Lock()
+					at := s.signs.pace.encode()
+					s.signs.mu.Unlock()
+					_ = s.out.send(kindAlive, at) // a broken pipe shows in do
 				}
 			}
 		}

@@ -28,7 +28,7 @@ const (
 	kindTerms   kind = 'T' // parent to child, once and first: how to confine itself, in JSON
 	kindHello   kind = 'H' // child to parent, once: ready, with a [Report] in JSON
 	kindSample  kind = 'S' // child to parent: one sample
-	kindAlive   kind = 'A' // child to parent: progress without a sample
+	kindAlive   kind = 'A' // child to parent: progress without a sample, and its [pace]
 	kindVerdict kind = 'V' // child to parent: the job is over
 )
 

@@ -59,6 +59,7 @@ var advice = map[codecs.Code]string{
 	pipeline.CodeCrash:       "the decoder died of it, twice, in its own process: the file is hostile or meets a decoder's bug; transcode it elsewhere, or leave it",
 	pipeline.CodeOOM:         "decoding took more than a mill's memory, twice: raise the mill's memory if the file is trusted, " + again,
 	pipeline.CodeTimeout:     "decoding took more than its wall time: raise the mill's time if the file is trusted, " + again,
+	pipeline.CodeLimitTime:   "decoding would take more than twice the most that a job may: pick fewer frames in the recipe, split the medium, or raise mill.max_wall, " + again,
 	pipeline.CodeStall:       "decoding made no progress: the file is damaged or hostile; transcode it elsewhere, or leave it",
 	pipeline.CodeLimitOutput: "it gives more bytes than a record may have: pick fewer frames or smaller arrays in the recipe, or split the medium, " + again,
 
