@@ -232,6 +232,9 @@ func TestOrphans(t *testing.T) {
 func FuzzReadSnapshot(f *testing.F) {
 	f.Add([]byte(`{"v":1,"n":0,"previous":"","streams":[{"stream":"a","seq":3,"sha256":"` + strings.Repeat("0f", 32) + `","next":9}],"time":"2026-11-24T12:00:00Z"}`))
 	f.Add([]byte(`{"v":1,"n":0,"streams":[]}`))
+	edit := strings.Repeat("0f", 32)
+	f.Add([]byte(`{"v":2,"n":0,"previous":"","streams":[],"edits":[{"key":"_edit/` + edit + `.json","sha256":"` + edit + `","bytes":9}],"time":"2026-11-24T12:00:00Z"}`))
+	f.Add([]byte(`{"v":2,"n":0,"streams":[],"edits":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := store.Plain{Store: store.NewMemory()}
 		if err := s.Create(t.Context(), ledger.SnapshotKey(0), data); err != nil {
@@ -245,6 +248,15 @@ func FuzzReadSnapshot(f *testing.F) {
 			stream, err := ledger.ParseStream(p.Stream)
 			if at, ok := snap.At(stream); err != nil || !ok || at != p.Position {
 				t.Fatalf("%s is accepted, but pinned at %+v, %v: %s", p.Stream, at, err, data)
+			}
+		}
+		// Who does not know of edits refuses version 2, so none may hide in version 1.
+		if (len(snap.Edits) > 0) != (snap.Version == 2) {
+			t.Fatalf("version %d has %d edits: %s", snap.Version, len(snap.Edits), data)
+		}
+		for _, e := range snap.Edits {
+			if e.Key != "_edit/"+e.SHA256+".json" || store.CheckKey(e.Key) != nil {
+				t.Fatalf("the edit %+v is accepted: %s", e, data)
 			}
 		}
 	})

@@ -85,7 +85,7 @@ func (a *attempts) begin(ctx context.Context, offset int64) (n int, err error) {
 			return 0, fmt.Errorf("looking for attempts at offset %d: %w", offset, err)
 		}
 		if k, err := strconv.Atoi(info.Key[len(folder):]); err == nil {
-			n = max(n, k)
+			n = max(n, min(k, mostAttempts)) // whoever wrote it
 		}
 	}
 	n++
