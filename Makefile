@@ -43,8 +43,8 @@ torture: build tools ## Attack a fleet on real Kafka and real S3 for half an hou
 	@mkdir -p build
 	$(GO) run ./services/torture -seed $(or $(SEED),1) $(if $(SHORT),-short) $(if $(CAMPAIGN),-campaign $(CAMPAIGN)) -binary bin/millrace -report build/torture-$(or $(SEED),1).json
 
-hostile: system ## Send malformed media through confined mills: FILES=20000 SEED=1 REFUSALS=20
-	$(GO) test ./services/hostile -count=1 -timeout 0 -v -files $(or $(FILES),20000) -seed $(or $(SEED),1) -refusals $(or $(REFUSALS),20)
+hostile: build tools ## Send malformed media through a real Kafka and a real worker: FILES=20000 SEED=1 REFUSALS=1
+	$(GO) test ./services/hostile -count=1 -timeout 0 -v -run 'TestCorpus$$' -files $(or $(FILES),20000) -seed $(or $(SEED),1) -refusals $(or $(REFUSALS),1)
 
 fuzz: system ## Run the fuzz targets one after the other, each for TIME=30s: ONLY=pattern WORKERS=2
 	@deploy/fuzz.sh $(or $(TIME),30s) '$(or $(ONLY),.)' $(or $(WORKERS),2)

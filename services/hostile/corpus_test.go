@@ -2,18 +2,16 @@ package hostile
 
 import (
 	"bytes"
-	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/mill"
-	"github.com/millrace/millrace/services/settings"
+	"github.com/millrace/millrace/pipeline/ledger"
 )
 
 // seedMedia are the small valid media of every format that is read.
@@ -79,101 +77,90 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// tally counts how media ended.
-type tally struct {
-	mu      sync.Mutex
-	byCode  map[string]map[codecs.Code]int
-	slowest time.Duration
-	slow    File
-	wrong   []string
-}
-
-func (a *tally) add(f File, r result, err error, known map[codecs.Code]bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	code := r.code()
-	say := func(format string, args ...any) {
-		if len(a.wrong) < 50 {
-			a.wrong = append(a.wrong, fmt.Sprintf("file %d (%s, %s): ", f.N, f.Seed, strings.Join(f.Kinds, ", "))+fmt.Sprintf(format, args...))
-		}
-	}
-	switch {
-	case err != nil:
-		say("it ended without a verdict: %v", err)
-		return
-	case r.Fault != nil && (!known[code] || family(code) == "transient" || r.Fault.Stage == "" || r.Fault.Detail == ""):
-		say("%+v is no stable refusal", r.Fault)
-	case r.Fault != nil && r.sink.samples > 0:
-		say("it was refused, and %d samples stay", r.sink.samples)
-	case r.Fault == nil && r.sink.samples != r.Samples:
-		say("%d samples were counted, and %d came", r.Samples, r.sink.samples)
-	case code == pipeline.CodeTimeout:
-		say("its mill's time ended it, and not a limit: %v", r.Fault)
-	case code == pipeline.CodeCrash, code == pipeline.CodeStall, code == pipeline.CodeOOM:
-		say("note: %v", r.Fault)
-	}
-	if a.byCode[f.Format] == nil {
-		a.byCode[f.Format] = map[codecs.Code]int{}
-	}
-	a.byCode[f.Format][code]++
-	if r.took > a.slowest {
-		a.slowest, a.slow = r.took, f
-	}
-}
-
-// Malformed media cost their jobs and nothing else: each ends as samples or with a stable
-// code, within its limits of time and memory, and this process lives.
+// Malformed media cost their jobs and nothing else. They go through a real Kafka and the
+// real program, in the forms that people use, with good media among them: each ends once,
+// as samples or with a stable code, within its mill's time and memory; each good one gives
+// exactly the samples that it gives alone; and the worker lives through all of it.
 func TestCorpus(t *testing.T) {
-	corpus, err := NewCorpus(*seed, seedMedia(t))
+	if testing.Short() {
+		t.Skip("needs a real Kafka; not with -short")
+	}
+	media := seedMedia(t)
+	corpus, err := NewCorpus(*seed, media)
 	if err != nil {
 		t.Fatal(err)
 	}
 	recipes := []*pipeline.Recipe{parse(t, everything), parse(t, usual)}
-	const workers = 2
-	limits := settings.Default().Mill.Limits
-	pool, known, dir := newPool(t, workers, func(c *mill.Config) { c.Refusals, c.Wall = *refusals, wall }), stableCodes(t), t.TempDir()
-	a := &tally{byCode: map[string]map[codecs.Code]int{}}
-	numbers := make(chan uint64)
+	rig := newRig(t)
 	start := time.Now()
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for n := range numbers {
-				f := corpus.File(n)
-				r, err := send(context.Background(), pool, dir, f.Data, recipes[n/uint64(len(corpus.media))%2])
-				a.add(f, r, err, known)
-			}
-		})
-	}
-	for n := range uint64(*files) {
-		numbers <- *first + n
-		if n%1000 == 999 {
-			t.Logf("%d files in %v", n+1, time.Since(start).Round(time.Second))
-		}
-	}
-	close(numbers)
-	wg.Wait()
+	rig.produce(corpus, goods(t, media, recipes), recipes)
+	t.Logf("%d messages, %d of them good, sent in %v", rig.count(func(sent) bool { return true }), rig.count(func(s sent) bool { return s.good != nil }), time.Since(start).Round(time.Second))
+	start = time.Now()
+	w := rig.start()
+	rig.settle(w)
 	took := time.Since(start)
-	pool.Close()
-	a.report(t, took)
-	if peak := peakOfChildren(t); peak > limits.Memory {
-		t.Errorf("a mill held %d bytes; the limit is %d", peak, limits.Memory)
-	} else {
-		t.Logf("peak memory of a mill %d MiB of %d", peak>>20, limits.Memory>>20)
+	w.stop()
+	rig.outcomes().report(t, took)
+	rig.audit()
+	w.report()
+}
+
+// tally counts how malformed media ended.
+type tally struct {
+	known  map[codecs.Code]bool
+	byCode map[string]map[codecs.Code]int // by format
+	wrong  []string
+	notes  []string
+}
+
+// add judges the end of a message.
+func (a *tally) add(s sent, o ledger.Outcome) {
+	code := codecs.Code(o.Code)
+	say := func(format string, args ...any) {
+		a.wrong = append(a.wrong, s.what+": "+fmt.Sprintf(format, args...))
+	}
+	switch o.Status {
+	case ledger.OK:
+		if o.Samples < 1 || code != "" {
+			say("it ended well with %d samples and the code %q", o.Samples, code)
+		}
+	case ledger.Quarantined:
+		if !a.known[code] || family(code) == "transient" || !slices.Contains(stages, codecs.Stage(o.Stage)) || o.Detail == "" {
+			say("%+v is no stable refusal", o)
+		}
+		if o.Samples != 0 || s.good != nil {
+			say("%+v: it has samples, or is to have them", o)
+		}
+	default:
+		say("it ended as %s", o.Status)
+	}
+	if len(o.Sources) != 1 || o.Sources[0].SHA256 != s.sha256 || o.Sources[0].Bytes != s.bytes {
+		say("it was sent with %d bytes of SHA-256 %s; its sources are %+v", s.bytes, s.sha256, o.Sources)
+	}
+	switch code {
+	case pipeline.CodeTimeout:
+		say("its mill's time ended it, and not a limit: %s", o.Detail)
+	case pipeline.CodePoison:
+		say("the worker died of it: %s", o.Detail)
+	case pipeline.CodeCrash, pipeline.CodeStall, pipeline.CodeOOM:
+		a.notes = append(a.notes, fmt.Sprintf("%s: %s, %s", s.what, code, o.Detail))
+	}
+	if s.good == nil {
+		if a.byCode[s.format] == nil {
+			a.byCode[s.format] = map[codecs.Code]int{}
+		}
+		a.byCode[s.format][code]++
 	}
 }
+
+// stages are those at which a medium may be refused.
+var stages = []codecs.Stage{codecs.StageTake, codecs.StageFetch, codecs.StageProbe, codecs.StageDecode, codecs.StagePick, codecs.StageScreen, codecs.StagePatchify, codecs.StagePack}
 
 // report prints the counts, and fails the test where something went wrong.
 func (a *tally) report(t *testing.T, took time.Duration) {
 	t.Helper()
-	sum := map[codecs.Code]int{}
-	var formats []string
-	total := 0
-	for f := range a.byCode {
-		formats = append(formats, f)
-	}
-	slices.Sort(formats)
-	for _, f := range formats {
+	sum, total := map[codecs.Code]int{}, 0
+	for _, f := range slices.Sorted(maps.Keys(a.byCode)) {
 		t.Logf("%-5s %s", f, line(a.byCode[f]))
 		for c, n := range a.byCode[f] {
 			sum[c] += n
@@ -181,14 +168,12 @@ func (a *tally) report(t *testing.T, took time.Duration) {
 		}
 	}
 	t.Logf("all   %s", line(sum))
-	t.Logf("%d files in %v, %.1f a second; slowest %v: file %d of %s (%s)", total, took.Round(time.Second), float64(total)/took.Seconds(),
-		a.slowest.Round(time.Millisecond), a.slow.N, a.slow.Seed, strings.Join(a.slow.Kinds, ", "))
-	for _, w := range a.wrong {
-		if strings.Contains(w, "note: ") {
-			t.Log(w)
-		} else {
-			t.Error(w)
-		}
+	t.Logf("%d malformed files in %v, %.1f a second; %d with an end that is not stable", total, took.Round(time.Second), float64(total)/took.Seconds(), len(a.wrong))
+	for _, n := range a.notes {
+		t.Log("note: " + n)
+	}
+	for _, w := range a.wrong[:min(len(a.wrong), 50)] {
+		t.Error(w)
 	}
 }
 

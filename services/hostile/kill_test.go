@@ -1,16 +1,14 @@
 package hostile
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"flag"
-	"fmt"
+	"hash"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -21,25 +19,29 @@ import (
 
 var kills = flag.Int("kills", 10, "how many mills to kill in the middle of their jobs")
 
+// digest is that of a sample.
+type digest [sha256.Size]byte
+
 // digests is a sink that keeps a digest of each sample.
 type digests struct {
-	list   [][sha256.Size]byte
+	list   []digest
 	resets int
 }
 
 func (d *digests) Add(s *pipeline.Sample) error {
 	h := sha256.New()
-	put := func(b []byte) {
-		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(b))))
-		h.Write(b)
-	}
-	put([]byte(s.Key))
+	put(h, []byte(s.Key))
 	for _, f := range s.Fields {
-		put([]byte(f.Name))
-		put(f.Data)
+		put(h, []byte(f.Name))
+		put(h, f.Data)
 	}
-	d.list = append(d.list, [sha256.Size]byte(h.Sum(nil)))
+	d.list = append(d.list, digest(h.Sum(nil)))
 	return nil
+}
+
+func put(h hash.Hash, b []byte) {
+	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(b))))
+	h.Write(b)
 }
 
 func (d *digests) Reset() error {
@@ -48,11 +50,31 @@ func (d *digests) Reset() error {
 	return nil
 }
 
+// contents is a sink that keeps a digest of what each sample holds of its medium.
+type contents struct{ digests }
+
+func (c *contents) Add(s *pipeline.Sample) error {
+	c.list = append(c.list, contentOf(s.Fields, func(f pipeline.Field) (string, []byte) { return f.Name, f.Data }))
+	return nil
+}
+
+// contentOf is the digest of a sample's fields without the one that names its job.
+func contentOf[F any](fields []F, each func(F) (name string, data []byte)) digest {
+	h := sha256.New()
+	for _, f := range fields {
+		if name, data := each(f); name != "json" {
+			put(h, []byte(name))
+			put(h, data)
+		}
+	}
+	return digest(h.Sum(nil))
+}
+
 // whole are small media that give samples, opened, and what an undisturbed mill makes of
 // each.
 type whole struct {
 	file *os.File
-	list [][sha256.Size]byte
+	list []digest
 	took time.Duration
 }
 
@@ -140,26 +162,12 @@ func (m *most) Reset() error {
 // liveChild is the process of this one's only child, 0 where it is dead.
 func liveChild(t *testing.T) int {
 	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
+	switch live := childrenOf(os.Getpid()); len(live) {
+	case 0:
+		return 0
+	case 1:
+		return live[0]
 	}
-	live := 0
-	for _, name := range stats {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		// The name, in brackets, may hold anything.
-		var state string
-		var parent int
-		if _, err := fmt.Sscan(string(b[bytes.LastIndexByte(b, ')')+1:]), &state, &parent); err != nil || parent != os.Getpid() || state == "Z" {
-			continue
-		}
-		if live != 0 {
-			t.Fatal("there are two children")
-		}
-		live, _ = strconv.Atoi(filepath.Base(filepath.Dir(name)))
-	}
-	return live
+	t.Fatal("there are two children")
+	return 0
 }

@@ -76,7 +76,7 @@ keep: jpeg
 
 // usual is what most people have.
 const usual = `
-dataset: hostile
+dataset: usual
 video: {pick: {fps: 2}, truncated: keep}
 image: {truncated: keep}
 tokens: siglip2-base-patch16-naflex
@@ -113,20 +113,30 @@ type runner interface {
 
 // send puts one medium through a mill. An error is never a medium's doing.
 func send(ctx context.Context, p runner, dir string, data []byte, r *pipeline.Recipe) (result, error) {
-	f, err := os.CreateTemp(dir, "medium")
+	f, err := spool(dir, data)
 	if err != nil {
 		return result{}, err
 	}
 	defer f.Close()
-	os.Remove(f.Name())
-	if _, err := f.Write(data); err != nil {
-		return result{}, err
-	}
 	var res result
 	start := time.Now()
 	res.Verdict, err = p.Do(ctx, assign(f, r), &res.sink)
 	res.took = time.Since(start)
 	return res, err
+}
+
+// spool is a file without a name that holds data.
+func spool(dir string, data []byte) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "medium")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(f.Name())
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func assign(f *os.File, r *pipeline.Recipe) *mill.Assignment {
