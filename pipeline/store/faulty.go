@@ -33,7 +33,7 @@ type Fault struct {
 	// After is returned although it was done: a lost reply. A nil After with Late
 	// above 0 stands for a plain network error.
 	After error
-	// Late, above 0, lets a put, create or delete land only just before the Late-th
+	// Late, above 0, lets what changes the store land only just before the Late-th
 	// following call, although After was returned long since.
 	Late int
 	// Short, above 0, breaks a download off after Short-1 bytes.
@@ -71,7 +71,7 @@ func (r Rates) Rule(seed uint64) Rule {
 		if op == "create" {
 			lost.Kind = ErrUnknown
 		}
-		writes := op == "create" || op == "put" || op == "delete"
+		writes := op != "get" && op != "stat" && op != "list"
 		draw := func(p float64) bool { return rng.Float64() < p }
 		switch {
 		case draw(r.Before):

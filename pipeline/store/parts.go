@@ -46,6 +46,12 @@ func AsParted(s Store) (Parted, bool) {
 			}
 			return nil, false
 		}
+		if f, ok := s.(*Faulty); ok {
+			if p, ok := AsParted(f.store); ok {
+				return &faultyParts{Faulty: f, parts: p}, true
+			}
+			return nil, false
+		}
 		if p, ok := s.(Parted); ok {
 			return p, true
 		}

@@ -26,6 +26,8 @@ const (
 	codeStore       codecs.Code = "transient.store"      // the store did not answer
 	codeDraining    codecs.Code = "transient.draining"   // the gateway is about to end
 	codeUpload      codecs.Code = "upload.refused"       // the tus protocol's rules
+	codeDamaged     codecs.Code = "upload.damaged"       // what is kept of it does not fit together
+	codeNewer       codecs.Code = "transient.newer"      // a newer gateway must go on with it
 	codeDigest      codecs.Code = "upload.digest"        // the bytes are not those that were announced
 	codeInternal    codecs.Code = "internal"             // a bug, or a fault that nobody thought of
 )

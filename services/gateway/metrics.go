@@ -19,6 +19,7 @@ type metrics struct {
 	stored   prometheus.Counter
 	underway prometheus.Gauge
 	uploads  *prometheus.CounterVec
+	stale    *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -31,9 +32,10 @@ func newMetrics() *metrics {
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_gateway_received_bytes_total", Help: "Bytes of request bodies."}, []string{"tenant"}),
 		stored:   prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_gateway_stored_bytes_total", Help: "Bytes of media put into the store."}),
 		underway: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_gateway_requests_underway", Help: "Requests with jobs or media under way."}),
-		uploads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_gateway_uploads_total", Help: "Resumable uploads, by what became of them: begun, complete, expired."}, []string{"event"}),
+		uploads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_gateway_uploads_total", Help: "Resumable uploads, by what became of them: begun, complete, expired, damaged."}, []string{"event"}),
+		stale:    prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "millrace_gateway_credentials_stale", Help: "1 while a file of credentials has changed and can not be used, so that what was read before counts."}, []string{"setting"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.refusals, m.jobs, m.received, m.stored, m.underway, m.uploads)
+	m.registry.MustRegister(m.requests, m.seconds, m.refusals, m.jobs, m.received, m.stored, m.underway, m.uploads, m.stale)
 	return m
 }
 

@@ -28,11 +28,12 @@ func (g *Gateway) sweep(ctx context.Context) {
 func (g *Gateway) sweepOnce(ctx context.Context, before time.Time) {
 	n, err := g.uploads.Sweep(ctx, before, func(ctx context.Context, u *upload.Upload) error { return g.settle(ctx, u) })
 	g.metrics.uploads.WithLabelValues("expired").Add(float64(n.Expired))
+	g.metrics.uploads.WithLabelValues("damaged").Add(float64(n.Damaged))
 	if err != nil && ctx.Err() == nil {
 		g.log.Warn("sweeping the uploads", "error", err)
 	}
 	if n != (upload.Swept{}) {
-		g.log.Info("swept the uploads", "expired", n.Expired, "settled", n.Settled, "old", n.Old)
+		g.log.Info("swept the uploads", "expired", n.Expired, "settled", n.Settled, "old", n.Old, "damaged", n.Damaged, "loose", n.Loose)
 	}
 }
 

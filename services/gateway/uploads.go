@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -176,7 +175,7 @@ func (g *Gateway) settled(ctx context.Context, id string) (string, error) {
 	case errors.Is(err, handler.ErrNotFound):
 		return "", nil // tusd says so
 	case err != nil:
-		return "", storeProblem(err)
+		return "", uploadProblem(err)
 	case u.Job != "" || u.Offset() < u.Size:
 		return u.Job, nil
 	}
@@ -194,16 +193,14 @@ func (g *Gateway) settle(ctx context.Context, u *upload.Upload) error {
 	if err != nil {
 		return err
 	}
-	sum := u.Body().SHA256
-	digest := hex.EncodeToString(sum[:])
-	if want := u.Meta["sha256"]; want != "" && want != digest {
-		err := &problem{status: http.StatusUnprocessableEntity, code: codeDigest, detail: fmt.Sprintf("the upload's sha256 is %s; %.64s was announced; it is removed: begin anew", digest, want)}
-		return errors.Join(err, u.Remove(ctx, true))
-	}
 	if err := u.FinishUpload(ctx); err != nil {
-		return storeProblem(err)
+		return uploadProblem(err)
 	}
-	o, err := g.uploadJob(c, &u.State, digest)
+	if u.Job != "" { // another gateway was first
+		return nil
+	}
+	sum := u.Body().SHA256
+	o, err := g.uploadJob(c, &u.State, hex.EncodeToString(sum[:]))
 	if err != nil {
 		return err
 	}
@@ -307,7 +304,42 @@ func (w *tusWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var tusCode = regexp.MustCompile(`^ERR_[A-Z_]+: `)
+// uploadProblem tells what can not be gone on with from what the store could not do now.
+// Both wrap err.
+func uploadProblem(err error) error {
+	var e handler.Error
+	if !errors.As(err, &e) {
+		return storeProblem(err)
+	}
+	p := tusProblem(e.HTTPResponse.StatusCode, e.HTTPResponse.Body)
+	p.cause = err
+	return p
+}
+
+var tusCode = regexp.MustCompile(`^(ERR_[A-Z_]+): `)
+
+// tusProblem is a refusal of tusd or of its data store.
+func tusProblem(status int, text string) *problem {
+	text = strings.TrimSpace(text)
+	name := ""
+	if m := tusCode.FindStringSubmatch(text); m != nil {
+		name = m[1]
+	}
+	detail := tusCode.ReplaceAllString(text, "")
+	switch {
+	case name == upload.ErrDamaged.ErrorCode:
+		return &problem{status: status, code: codeDamaged, detail: detail}
+	case name == upload.DigestCode:
+		return &problem{status: status, code: codeDigest, detail: detail}
+	case name == upload.ErrNewer.ErrorCode:
+		return &problem{status: status, code: codeNewer, detail: detail, wait: problemWait}
+	case status == http.StatusNotFound:
+		return &problem{status: status, code: codeNotFound, detail: "there is no such upload of this tenant; it may have expired"}
+	case status >= http.StatusInternalServerError:
+		return &problem{status: http.StatusServiceUnavailable, code: codeStore, wait: problemWait, detail: "the upload could not go on here; ask for its offset and go on", cause: errors.New(text)}
+	}
+	return &problem{status: status, code: codeUpload, detail: detail}
+}
 
 // problem is what tusd wanted to say; nil where all went well.
 func (w *tusWriter) problem() error {
@@ -319,14 +351,7 @@ func (w *tusWriter) problem() error {
 	if json.Unmarshal(w.text, &p) == nil && p.Code != "" {
 		return &problem{status: p.Status, code: p.Code, detail: p.Detail, wait: waitOf(p.Status)}
 	}
-	text := strings.TrimSpace(string(w.text))
-	switch {
-	case w.failed == http.StatusNotFound:
-		return &problem{status: w.failed, code: codeNotFound, detail: "there is no such upload of this tenant; it may have expired"}
-	case w.failed >= http.StatusInternalServerError:
-		return &problem{status: http.StatusServiceUnavailable, code: codeStore, wait: problemWait, detail: "the upload could not go on here; ask for its offset and go on", cause: errors.New(text)}
-	}
-	return &problem{status: w.failed, code: codeUpload, detail: tusCode.ReplaceAllString(text, "")}
+	return tusProblem(w.failed, string(w.text))
 }
 
 func waitOf(status int) time.Duration {

@@ -152,7 +152,7 @@ func TestUpload(t *testing.T) {
 		t.Errorf("%d records for one upload", n)
 	}
 	r.refused(409, "upload.refused", "DELETE", path, http.NoBody, "Tus-Resumable", "1.0.0")
-	r.leftovers(path[strings.LastIndexByte(path, '/')+1:], "", ".info")
+	r.leftovers(path[strings.LastIndexByte(path, '/')+1:], "", ".done")
 }
 
 // leftovers are the objects of an upload, by their names' ends.
@@ -190,7 +190,7 @@ func TestUploadOnS3(t *testing.T) {
 	if p.ID != "s3-1" {
 		t.Errorf("the job is %s", p.ID)
 	}
-	r.leftovers(path[strings.LastIndexByte(path, '/')+1:], "", ".info")
+	r.leftovers(path[strings.LastIndexByte(path, '/')+1:], "", ".done")
 }
 
 func TestUploadRefuses(t *testing.T) {

@@ -7,9 +7,19 @@
 //
 // Objects, for an upload ID of a tenant:
 //
-//	_upload/<tenant>/<ID>          the medium, once it is complete
-//	_upload/<tenant>/<ID>.info     where it stands
-//	_upload/<tenant>/<ID>.tail     the bytes behind the last whole part
+//	_upload/<tenant>/<ID>              the medium, once it is complete
+//	_upload/<tenant>/<ID>.info         where it stands
+//	_upload/<tenant>/<ID>.tail.<NAME>  the bytes behind the last whole part
+//	_upload/<tenant>/<ID>.done         how it ended: its digest, and which job it has become
+//
+// Two processes may have one upload in hand: a sender whose connection hangs goes on
+// elsewhere, and the first process writes what it has, later. That is harmless. What a
+// state says was in the store before the state was written, and is not replaced by other
+// bytes: parts of one number are the same bytes, as they come from one sender, and tails
+// have names of their own. So of two states each is true, and the worst is that bytes are
+// sent again. That an upload is complete stands apart (.done), where no late state hides
+// it, and nobody removes an object. A sender of different bytes for one part gets
+// [ErrDamaged], as the object is held against its digest when it is completed.
 package upload
 
 import (
@@ -35,12 +45,20 @@ const PartSize = 16 << 20
 // MaxSize is the largest upload there can be: 156 GiB.
 const MaxSize = int64(store.MaxParts) * PartSize
 
+// What the names of an upload's objects end in.
+const (
+	stateEnd = ".info"
+	doneEnd  = ".done"
+	tailMark = ".tail."
+)
+
 // Store is a handler.DataStore. The tenant of a request is that of the identity in its
 // context: an upload of another is not found.
 type Store struct {
 	parts    store.Parted
 	partSize int
 	buffers  chan []byte // at most so many are kept for the next upload
+	appears  time.Duration
 }
 
 // New makes a data store over s, which must take parts (see store.AsParted). kept is
@@ -54,7 +72,7 @@ func newStore(s store.Store, kept, partSize int) (*Store, error) {
 	if !ok {
 		return nil, errors.New("resumable uploads need a store that takes objects in parts: a directory or S3")
 	}
-	return &Store{parts: p, partSize: partSize, buffers: make(chan []byte, kept)}, nil
+	return &Store{parts: p, partSize: partSize, buffers: make(chan []byte, kept), appears: appearsWithin}, nil
 }
 
 // Use tells a tus handler what this store can do.

@@ -1,7 +1,10 @@
 package upload
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +28,9 @@ func (u *Upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 		return 0, err
 	}
 	for {
-		had := u.Parts.Tail
-		want := min(int64(len(buf)), u.Size-int64(u.Parts.Count)*u.PartSize)
+		had := u.Parts.Tail.Size
+		want := min(int64(len(buf)), u.Size-u.whole())
 		n, rerr := io.ReadFull(src, buf[had:want])
-		_, _ = u.sum.Write(buf[had : had+int64(n)])
 		fill := had + int64(n)
 		err := error(nil)
 		switch {
@@ -50,48 +52,82 @@ func (u *Upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 	}
 }
 
-// loadTail puts what came behind the last whole part to the front of buf.
+// loadTail puts what came behind the last whole part to the front of buf. If that is
+// lost, the upload goes back to its last whole part, and its sender is told to ask where
+// it stands: a state that lands late, or is written by a process that was overtaken, may
+// name a tail that has been replaced.
 func (u *Upload) loadTail(ctx context.Context, buf []byte) error {
-	if u.Parts.Tail == 0 {
+	t := u.Parts.Tail
+	if t.Size == 0 {
 		return nil
 	}
-	// The object may be longer, if a process was killed before it wrote the state.
-	rc, _, err := u.s.parts.Get(ctx, u.Key()+".tail", 0, u.Parts.Tail)
-	if err != nil {
+	rc, _, err := u.s.parts.Get(ctx, u.tailKey(t.Name), 0, t.Size)
+	if err == nil {
+		_, err = io.ReadFull(rc, buf[:t.Size])
+		err = errors.Join(err, rc.Close())
+	}
+	lost := store.IsNotFound(err) || errors.Is(err, store.ErrRange)
+	if err != nil && !lost {
 		return fmt.Errorf("read an upload's last bytes: %w", err)
 	}
-	_, err = io.ReadFull(rc, buf[:u.Parts.Tail])
-	if err = errors.Join(err, rc.Close()); err != nil {
-		return fmt.Errorf("read an upload's last bytes: %w", err)
+	if sum := store.BytesBody(buf[:t.Size]).SHA256; !lost && bytes.Equal(sum[:], t.SHA256) {
+		return nil
 	}
-	return nil
+	u.Parts.Tail = Tail{}
+	if err := u.save(ctx); err != nil {
+		return err
+	}
+	return handler.ErrMismatchOffset
 }
 
+// addPart stores a whole part.
 func (u *Upload) addPart(ctx context.Context, data []byte) error {
 	before := u.Parts
-	part := store.Part{Number: u.Parts.Count + 1, Offset: int64(u.Parts.Count) * u.PartSize, Data: data}
+	part := store.Part{Number: u.Parts.Count + 1, Offset: u.whole(), Data: data}
 	if err := u.s.parts.PutPart(ctx, u.Key(), u.Parts.Upload, part); err != nil {
-		return fmt.Errorf("store part %d of an upload: %w", part.Number, err)
+		return u.failed(ctx, fmt.Errorf("store part %d of an upload: %w", part.Number, err))
 	}
-	u.Parts.Count, u.Parts.Tail = part.Number, 0
+	_, _ = u.sum.Write(data)
+	u.Parts.Count, u.Parts.Tail = part.Number, Tail{}
+	return u.advance(ctx, before)
+}
+
+// keepTail keeps what fills no part.
+func (u *Upload) keepTail(ctx context.Context, data []byte) error {
+	before, body, name := u.Parts, store.BytesBody(data), rand.Text()
+	if err := u.s.parts.Put(ctx, u.tailKey(name), body); err != nil {
+		return fmt.Errorf("keep an upload's last bytes: %w", err)
+	}
+	u.Parts.Tail = Tail{Name: name, Size: body.Size, SHA256: body.SHA256[:]}
+	return u.advance(ctx, before)
+}
+
+// advance writes down what has come since before, and drops the tail of then.
+func (u *Upload) advance(ctx context.Context, before Parts) error {
 	if err := u.save(ctx); err != nil {
 		u.Parts = before
 		return err
+	}
+	if before.Tail.Name != "" {
+		_ = u.s.parts.Delete(ctx, u.tailKey(before.Tail.Name)) // else the end of the upload does
 	}
 	return nil
 }
 
-func (u *Upload) keepTail(ctx context.Context, data []byte) error {
-	before := u.Parts
-	if err := u.s.parts.Put(ctx, u.Key()+".tail", store.BytesBody(data)); err != nil {
-		return fmt.Errorf("keep an upload's last bytes: %w", err)
-	}
-	u.Parts.Tail = int64(len(data))
-	if err := u.save(ctx); err != nil {
-		u.Parts = before
+// failed finds out why the store has no such attempt: the upload was completed or given
+// up by another process, and what is kept of it here was written too late.
+func (u *Upload) failed(ctx context.Context, err error) error {
+	if !store.IsNotFound(err) {
 		return err
 	}
-	return nil
+	_, rerr := u.s.read(ctx, u.Tenant, u.ID, doneEnd)
+	switch {
+	case rerr == nil:
+		return errors.Join(handler.ErrMismatchOffset, u.clear(ctx))
+	case store.IsNotFound(rerr) && time.Since(u.written) > 10*u.s.appears: // nobody is about to complete it
+		return errors.Join(handler.ErrNotFound, u.clear(ctx))
+	}
+	return errors.Join(err, rerr)
 }
 
 // FinishWithin bounds the time in which a store puts the parts together.
@@ -110,18 +146,48 @@ func (u *Upload) FinishUpload(ctx context.Context) error {
 	// gone; that it is half done would help nobody.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishWithin)
 	defer cancel()
+	if done, err := u.s.read(ctx, u.Tenant, u.ID, doneEnd); err == nil {
+		u.State, u.sum = done.State, done.sum // another process was first
+		return u.clear(ctx)
+	} else if !store.IsNotFound(err) {
+		return err
+	}
+	if err := u.announced(); err != nil {
+		return errors.Join(err, u.Remove(ctx))
+	}
 	err := u.s.parts.CompleteParts(ctx, u.Key(), u.Parts.Upload, u.Parts.Count, u.sum.Body())
-	if store.IsNotFound(err) && u.appears(ctx) {
+	switch {
+	case store.IsNotFound(err) && u.appears(ctx):
 		err = nil
+	case errors.Is(err, store.ErrCorrupt):
+		// Two processes were sent different bytes for one part.
+		return errors.Join(ErrDamaged, err, u.Remove(ctx))
 	}
 	if err != nil {
-		return fmt.Errorf("complete an upload: %w", err)
+		return u.failed(ctx, fmt.Errorf("complete an upload: %w", err))
 	}
 	u.Complete = true
 	if err := u.save(ctx); err != nil {
+		u.Complete = false
 		return err
 	}
-	return u.s.parts.Delete(ctx, u.Key()+".tail")
+	return u.clear(ctx)
+}
+
+// MetaSHA256 is the name, in an upload's metadata, of the digest that it must have, in
+// hex.
+const MetaSHA256 = "sha256"
+
+// DigestCode is tus's code of a refusal: the bytes are not those that were announced.
+const DigestCode = "ERR_UPLOAD_DIGEST"
+
+// announced holds what has come against the digest that its sender announced.
+func (u *Upload) announced() error {
+	want, sum := u.Meta[MetaSHA256], u.Body().SHA256
+	if got := hex.EncodeToString(sum[:]); want != "" && want != got {
+		return handler.NewError(DigestCode, fmt.Sprintf("the upload's sha256 is %s; %.64s was announced; it is removed: begin anew", got, want), 422)
+	}
+	return nil
 }
 
 // appearsWithin is how long an object may take that a store is putting together for an
@@ -131,7 +197,7 @@ const appearsWithin = 3 * time.Minute
 
 // appears waits for the object.
 func (u *Upload) appears(ctx context.Context) bool {
-	for end := time.Now().Add(appearsWithin); ; {
+	for end := time.Now().Add(u.s.appears); ; {
 		info, err := u.s.parts.Stat(ctx, u.Key())
 		if err == nil {
 			return info.Size == u.Size
@@ -140,31 +206,42 @@ func (u *Upload) appears(ctx context.Context) bool {
 			return false
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(min(time.Second, u.s.appears/4)):
 		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
-// Terminate implements handler.TerminatableUpload. A complete upload whose job is on
-// its way is not taken back.
+// Terminate implements handler.TerminatableUpload. A complete upload is a job, or on its
+// way to be one, and is not taken back.
 func (u *Upload) Terminate(ctx context.Context) error {
-	if u.Job != "" {
-		return handler.NewError("ERR_UPLOAD_DONE", "the upload is complete and a job already", 409)
+	if u.Offset() == u.Size {
+		return handler.NewError("ERR_UPLOAD_DONE", "the upload is complete, and a job or about to be one", 409)
 	}
-	return u.Remove(ctx, true)
+	return u.Remove(ctx)
 }
 
-// Remove takes the upload's state away, and, if the object is not wanted, that too.
-func (u *Upload) Remove(ctx context.Context, object bool) error {
-	var errs []error
-	if object {
-		errs = append(errs, u.s.parts.AbortParts(ctx, u.Key(), u.Parts.Upload), u.s.parts.Delete(ctx, u.Key()))
-	}
-	errs = append(errs, u.s.parts.Delete(ctx, u.Key()+".tail"))
-	if err := errors.Join(errs...); err != nil {
+// Remove takes an upload away that is not complete. Its object is not touched: if there
+// is one, another process has completed the upload, and a job may name it.
+func (u *Upload) Remove(ctx context.Context) error {
+	if err := u.s.parts.AbortParts(ctx, u.Key(), u.Parts.Upload); err != nil {
 		return fmt.Errorf("remove an upload: %w", err) // the state stays, for another try
 	}
-	return u.s.parts.Delete(ctx, u.Key()+".info")
+	return u.clear(ctx)
+}
+
+// clear takes away where an upload stood, and its tails. How it ended stays.
+func (u *Upload) clear(ctx context.Context) error {
+	var errs []error
+	for info, err := range u.s.parts.List(ctx, u.tailKey(""), "") {
+		if err == nil {
+			err = u.s.parts.Delete(ctx, info.Key)
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove an upload's last bytes: %w", err)
+	}
+	return u.s.parts.Delete(ctx, u.Key()+stateEnd)
 }
