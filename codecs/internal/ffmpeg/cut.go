@@ -9,19 +9,26 @@ import (
 // maxBoxes bounds the walk over a fragmented file: six hours of one-second fragments.
 const maxBoxes = 50_000
 
-// CutBoxes reports whether an ISO file (MP4, QuickTime) ends inside a box. It walks the
-// top level. Only boxes that carry film or its index count; others are trailing garbage
-// as often as not.
+// CutBoxes reports whether an ISO file (MP4, QuickTime) ends early. It walks the top
+// level.
+//
+// A file that ends inside a box was cut. Only boxes that carry film or its index count;
+// others are trailing garbage as often as not. A file without a moov whose last box but
+// padding is its mdat may have been cut too, between the two: recorders write the moov
+// last. Where boxes of other kinds follow the mdat, or fragments come without a moov ahead
+// of them, the moov was never to come, and nothing is cut.
 func CutBoxes(src codecs.Source) bool {
-	var moov, mdat bool
+	var moov, moof, mdatLast bool
 	var h [16]byte
 	for at, n := int64(0), 0; at < src.Size() && n < maxBoxes; n++ {
 		if !ReadAt(src, h[:8], at) {
 			break
 		}
 		size, kind := uint64(binary.BigEndian.Uint32(h[:4])), string(h[4:8])
-		moov = moov || kind == "moov"
-		mdat = mdat || kind == "mdat"
+		moov, moof = moov || kind == "moov", moof || kind == "moof"
+		if !padding[kind] {
+			mdatLast = kind == "mdat"
+		}
 		if size == 1 {
 			if !ReadAt(src, h[:], at) {
 				return true
@@ -36,8 +43,11 @@ func CutBoxes(src codecs.Source) bool {
 		}
 		at += int64(size)
 	}
-	return mdat && !moov
+	return mdatLast && !moov && !moof
 }
+
+// padding are the boxes that say nothing.
+var padding = map[string]bool{"free": true, "skip": true, "wide": true}
 
 // CutSegment reports whether a Matroska or WebM file ends early, by its Segment's size
 // (RFC 9559, 5.1).
