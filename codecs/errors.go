@@ -27,7 +27,8 @@ const (
 	CodeLimitChanges  Code = "limit.size-changes" //
 	CodeLimitMetadata Code = "limit.metadata"     //
 	CodeLimitTables   Code = "limit.tables"       // a table of more entries than the file has bytes for
-	CodeLimitTokens   Code = "limit.tokens"       // more patches than a record may have
+	CodeLimitTokens   Code = "limit.tokens"       // more patches than a sample may have
+	CodeStall         Code = "limit.stall"        // no progress: bytes are read, or time goes by, and no frame comes
 	CodeLayout        Code = "patch.impossible"   // the layout can not take this picture (aspect over 200, ...)
 	CodeOOM           Code = "decode.oom"         // the decoder was given no more memory
 	CodeTime          Code = "decode.no-times"    // presentation times are missing and can not be made

@@ -1,6 +1,9 @@
 package codecs
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // Source is the media's bytes: random access of a known size. Decoders never
 // see a path or a URL. Calls may come from one goroutine at a time only.
@@ -16,6 +19,17 @@ type Watched interface {
 	Source
 	// Alive is called between reads, at least once for each packet that is decoded.
 	Alive()
+}
+
+// ErrWhole says that a decoder needs most of a source of which little was to be read.
+var ErrWhole = errors.New("most of the medium is needed")
+
+// Sparse is a Source whose bytes are far away: what is not needed should not be read.
+type Sparse interface {
+	Source
+	// Sparse reports whether that is so. A decoder that needs most of such a source says
+	// [ErrWhole] instead of reading it.
+	Sparse() bool
 }
 
 // Exposed is a Source whose owner wants to know when its bytes come before code in C,

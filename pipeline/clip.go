@@ -67,7 +67,7 @@ func (l *Line) newClipSet() (*clipSet, error) {
 		if spec.Media == "image" {
 			continue
 		}
-		c, err := patch.NewClip(spec, patch.DefaultLimits())
+		c, err := patch.NewClip(spec, l.patchLimits())
 		if err != nil {
 			return nil, fmt.Errorf("token output %q: %w", spec.Name, err)
 		}

@@ -31,7 +31,7 @@ const (
 	CodeOOM                     = codecs.CodeOOM   // the mill ran out of its memory, twice
 	CodeLimitTime   codecs.Code = "limit.time"     // would be over its wall time by far
 	CodeTimeout     codecs.Code = "decode.timeout" // over its wall time
-	CodeStall       codecs.Code = "limit.stall"    // no progress
+	CodeStall                   = codecs.CodeStall // no progress
 	CodeLimitOutput codecs.Code = "limit.output"   // more bytes out than a record may have
 
 	CodePoison codecs.Code = "poison.crash-loop" // the worker itself died of it, time and again

@@ -78,7 +78,7 @@ func NewLine(r *Recipe, tools Tools, v Versions) (*Line, error) {
 		if r.Video.Clip.On() && spec.Media != "image" {
 			continue // cut from clips alone
 		}
-		c, err := patch.New(spec, patch.DefaultLimits())
+		c, err := patch.New(spec, l.patchLimits())
 		if err != nil {
 			return nil, fmt.Errorf("token output %q: %w", spec.Name, err)
 		}
@@ -95,6 +95,13 @@ func NewLine(r *Recipe, tools Tools, v Versions) (*Line, error) {
 		l.mel = x
 	}
 	return l, nil
+}
+
+// patchLimits bound what is cut from one picture or clip.
+func (l *Line) patchLimits() patch.Limits {
+	lim := patch.DefaultLimits()
+	lim.MaxTokens = l.recipe.Limits.MaxTokens
+	return lim
 }
 
 // Run turns one job into samples, handed to emit one by one. A sample's bytes are

@@ -60,6 +60,9 @@ type VideoRules struct {
 	Truncated string `json:"truncated"`
 	// Containers allowed beyond mp4 and matroska: "avi", "mpegts", "flv".
 	Containers []string `json:"containers,omitempty"`
+	// Codecs allowed beyond h264, hevc, vp8, vp9, av1, mpeg4, mjpeg, png, gif and webp:
+	// "ffv1", "huffyuv", "mpeg2video", "prores".
+	Codecs []string `json:"codecs,omitempty"`
 }
 
 // Clip is a window that runs over the picked frames.

@@ -79,6 +79,8 @@ func (d *decoder) next() (s sound, ok bool, err error) {
 			if s := soundOf(d.frame); s.samples > 0 {
 				return s, true, nil
 			}
+		case ffmpeg.NoMemory(err):
+			return sound{}, false, err
 		case errors.Is(err, astiav.ErrEof), d.ended:
 			// While it is emptied a decoder gives frames or the end; asking on after
 			// an error might never end.
@@ -99,17 +101,24 @@ func (d *decoder) feed() error {
 	skipped, err := d.in.Next()
 	d.cut = d.cut || skipped > 0
 	if err != nil {
-		if d.in.Failed() {
+		if d.in.Failed(err) {
 			return d.in.Explain(err, "media")
 		}
 		d.cut = d.cut || !errors.Is(err, astiav.ErrEof)
 		d.ended = true
-		_ = d.cc.SendPacket(nil)
-		return nil
+		return d.send(nil)
 	}
 	if len(d.in.Packet.SideData(astiav.PacketSideDataTypeEncryptionInfo)) > 0 {
 		return codecs.Errorf(codecs.CodeEncrypted, codecs.StageDecode, "track %d is protected", d.in.Stream.Index())
 	}
-	_ = d.cc.SendPacket(d.in.Packet)
+	return d.send(d.in.Packet)
+}
+
+// send gives the decoder a packet, or the end. What it refuses is damage, of which the
+// stamps tell.
+func (d *decoder) send(p *astiav.Packet) error {
+	if err := d.cc.SendPacket(p); ffmpeg.NoMemory(err) {
+		return err
+	}
 	return nil
 }

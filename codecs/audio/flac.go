@@ -24,7 +24,7 @@ func EncodeFLAC(s *codecs.Sound) ([]byte, error) {
 	defer e.Free()
 	file, err := e.encode(s)
 	if err != nil {
-		return nil, fmt.Errorf("FLAC of %d samples at %d Hz: %w", len(s.Samples), s.Rate, err)
+		return nil, ffmpeg.Fault(fmt.Errorf("FLAC of %d samples at %d Hz: %w", len(s.Samples), s.Rate, err), codecs.StageDecode)
 	}
 	return file, nil
 }

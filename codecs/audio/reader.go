@@ -61,7 +61,7 @@ func Open(ctx context.Context, src codecs.Source, container string, rules Rules,
 	r := &Reader{lim: lim, cut: cut(src, container)}
 	if err := r.open(ctx, src, container, rules); err != nil {
 		r.Close()
-		return nil, r.truncated(err)
+		return nil, r.truncated(ffmpeg.Fault(err, codecs.StageDecode))
 	}
 	return r, nil
 }
@@ -119,8 +119,8 @@ func (r *Reader) Span(from, to codecs.Rational) (*codecs.Sound, error) {
 	}
 	s, err := r.span(from, to)
 	if err != nil {
-		r.err = err
-		return nil, err
+		r.err = ffmpeg.Fault(err, codecs.StageDecode)
+		return nil, r.err
 	}
 	return s, nil
 }

@@ -4,7 +4,9 @@ package still
 import "C"
 
 import (
+	"errors"
 	"strconv"
+	"syscall"
 
 	"github.com/asticode/go-astiav"
 
@@ -70,24 +72,33 @@ func (m *media) av1(where []span, width, height int) (*yuv, error) {
 	d, err := newAV1(codec, width, height)
 	defer d.free()
 	if err != nil {
-		return nil, m.unsupported("FFmpeg does not open libdav1d: %v", err)
+		return nil, outOfMemory(err, m.unsupported("FFmpeg does not open libdav1d: %v", err))
 	}
 	if err := d.packet.FromData(append(data, make([]byte, padding)...)); err != nil {
-		return nil, err
+		return nil, outOfMemory(err, err)
 	}
 	d.packet.SetSize(len(data))
 	if err := d.context.SendPacket(d.packet); err != nil {
-		return nil, m.invalid(codecs.StageDecode, "libdav1d can not read its bitstream: %v", err)
+		return nil, outOfMemory(err, m.invalid(codecs.StageDecode, "libdav1d can not read its bitstream: %v", err))
 	}
 	// Nothing follows; an error here shows in what comes out.
 	_ = d.context.SendPacket(nil)
 	if err := d.context.ReceiveFrame(d.frame); err != nil {
-		return nil, m.invalid(codecs.StageDecode, "libdav1d can not decode its bitstream: %v", err)
+		return nil, outOfMemory(err, m.invalid(codecs.StageDecode, "libdav1d can not decode its bitstream: %v", err))
 	}
 	if d.frame.Width() != width || d.frame.Height() != height {
 		return nil, m.invalid(codecs.StageDecode, "it says %dx%d and holds %dx%d", width, height, d.frame.Width(), d.frame.Height())
 	}
 	return m.planes(d)
+}
+
+// outOfMemory is the fault of a decoder that got no memory, if err of FFmpeg says so, else
+// other.
+func outOfMemory(err, other error) error {
+	if errors.Is(err, astiav.Error(-int(syscall.ENOMEM))) {
+		return codecs.Errorf(codecs.CodeOOM, codecs.StageDecode, "the avif picture needs more memory than there is")
+	}
+	return other
 }
 
 // av1Decoder owns FFmpeg's objects for one picture.

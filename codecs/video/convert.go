@@ -90,7 +90,7 @@ func (c *converter) convert(f *astiav.Frame, t tags, v view, out *codecs.Frame) 
 		if fam == familyDirect && (!tonemap || limited || !takenByZimg(f.PixelFormat())) {
 			if err := toPlanar(f, c.planar, limited); err != nil {
 				c.planar.Unref()
-				return err
+				return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "%s pixels could not be read: %w", f.PixelFormat().Name(), err)
 			}
 			defer c.planar.Unref()
 			picture = c.planar

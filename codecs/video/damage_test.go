@@ -31,7 +31,7 @@ func TestDamage(t *testing.T) {
 		container, _ := Sniff(files[name][:min(4096, len(files[name]))])
 		src := damage(rnd, files[name])
 		pick := picks[rnd.IntN(len(picks))]
-		f, err := Open(context.Background(), src, container, pick, lim, Options{Containers: []string{AVI, MPEGTS}})
+		f, err := Open(context.Background(), src, container, pick, lim, Options{Containers: []string{AVI, MPEGTS}, Codecs: []string{"ffv1"}})
 		if err == nil {
 			_, err = drain(t, f)
 			f.Close()

@@ -24,7 +24,7 @@ func FuzzOpen(f *testing.F) {
 		if !ok {
 			return
 		}
-		opt := Options{Containers: []string{AVI, MPEGTS, FLV}, DecodeAll: setting&1 != 0, KeepSAR: setting&2 != 0,
+		opt := Options{Containers: []string{AVI, MPEGTS, FLV}, Codecs: []string{"ffv1"}, DecodeAll: setting&1 != 0, KeepSAR: setting&2 != 0,
 			Interlaced: []string{"", Deinterlace, Refuse}[setting/4%3], HDR: []string{"", Tonemap, Refuse}[setting/12%3]}
 		r, err := Open(context.Background(), bytesSource(data), container, picks[int(rule)%len(picks)], lim, opt)
 		if err == nil {

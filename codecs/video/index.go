@@ -44,7 +44,7 @@ func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
 			break
 		}
 		if err != nil {
-			if in.Failed() {
+			if in.Failed(err) {
 				return nil, in.Explain(err, info.Container)
 			}
 			// FFmpeg's own tools take a read error for the end as well.

@@ -14,7 +14,7 @@ import (
 func Probe(ctx context.Context, src codecs.Source, container string, lim codecs.Limits, opt Options) (codecs.Info, error) {
 	in, err := openInput(ctx, src, container, lim, opt)
 	if err != nil {
-		return codecs.Info{}, truncated(err, src, container)
+		return codecs.Info{}, truncated(ffmpeg.Fault(err, codecs.StageProbe), src, container)
 	}
 	defer in.Free()
 	info := in.info(container)

@@ -34,7 +34,7 @@ func reopenInput(ctx context.Context, src codecs.Source, container string, opt O
 
 func openWith(ctx context.Context, src codecs.Source, container string, opt Options, choose func(*input) error) (*input, error) {
 	if !opt.allowsContainer(container) {
-		return nil, codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe, "the container %q is not switched on", container)
+		return nil, codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe, "the container %q is not on the list; the recipe's video.containers may add to it", container)
 	}
 	opened, err := ffmpeg.Open(ctx, src, container, demuxers[container], opt.allDecoders())
 	if err != nil {
@@ -106,7 +106,7 @@ func (in *input) allowed(opt Options) error {
 		return codecs.Errorf(codecs.CodeEncrypted, codecs.StageProbe, "track %d is protected (common encryption)", in.Stream.Index())
 	}
 	if codec := p.CodecID().Name(); opt.decoder(codec) == "" {
-		return codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe, "track %d is coded as %s, which is not switched on", in.Stream.Index(), codec)
+		return codecs.Errorf(codecs.CodeFormatDenied, codecs.StageProbe, "track %d is coded as %s, which is not on the list; the recipe's video.codecs may add to it", in.Stream.Index(), codec)
 	}
 	return nil
 }

@@ -53,8 +53,8 @@ func loadFile(tb testing.TB, path string) bytesSource {
 	return b
 }
 
-// open opens as the line does: sniff, then Open. Containers that are off by default
-// are switched on.
+// open opens as the line does: sniff, then Open. Containers and codecs that are off by
+// default are switched on.
 func open(tb testing.TB, src bytesSource, pick codecs.Pick, opt Options) (codecs.Frames, error) {
 	tb.Helper()
 	container, ok := Sniff(src[:min(4096, len(src))])
@@ -62,6 +62,7 @@ func open(tb testing.TB, src bytesSource, pick codecs.Pick, opt Options) (codecs
 		tb.Fatal("not sniffed")
 	}
 	opt.Containers = append(opt.Containers, AVI, MPEGTS, FLV)
+	opt.Codecs = append(opt.Codecs, "ffv1")
 	return Open(context.Background(), src, container, pick, codecs.DefaultLimits(), opt)
 }
 

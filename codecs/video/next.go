@@ -19,8 +19,8 @@ func (r *Reader) Next() (*codecs.Frame, error) {
 	}
 	f, err := r.next()
 	if err != nil {
-		r.err = err
-		return nil, err
+		r.err = ffmpeg.Fault(err, codecs.StageDecode)
+		return nil, r.err
 	}
 	r.given = append(r.given, codecs.Moment{Index: f.Index, PTS: f.PTS})
 	return f, nil

@@ -54,10 +54,9 @@ func (o Options) validate() error {
 }
 
 // decoders are the codecs that are on, with the one FFmpeg decoder used for each.
-// ffv1 is there for lossless archives and for tests.
 var decoders = map[string]string{
 	"h264": "h264", "hevc": "hevc", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d",
-	"mpeg4": "mpeg4", "mjpeg": "mjpeg", "png": "png", "gif": "gif", "webp": "webp", "ffv1": "ffv1",
+	"mpeg4": "mpeg4", "mjpeg": "mjpeg", "png": "png", "gif": "gif", "webp": "webp",
 }
 
 func (o Options) allowsContainer(c string) bool {

@@ -6,6 +6,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // pass is one run over the track with a decoder.
@@ -19,6 +20,7 @@ type pass struct {
 
 	n       int   // packets read
 	sent    int64 // packets given to the decoder
+	unseen  int64 // bytes given to the decoder since its last picture
 	skipped int   // packets that the demuxer found damaged or cut
 	faults  int   // packets or pictures that the decoder refused
 	held    bool  // in.Packet waits until the decoder is empty and restarted
@@ -42,9 +44,14 @@ func (p *pass) next() (t tags, ok bool, err error) {
 		err := p.dec.cc.ReceiveFrame(p.dec.frame)
 		switch {
 		case err == nil:
+			p.unseen = 0
 			return p.tags(), true, p.checkFrame()
+		case ffmpeg.NoMemory(err):
+			return tags{}, false, err
 		case errors.Is(err, astiav.ErrEof) && p.held:
-			p.restart()
+			if err := p.restart(); err != nil {
+				return tags{}, false, err
+			}
 		case errors.Is(err, astiav.ErrEof):
 			return tags{}, false, nil
 		case errors.Is(err, astiav.ErrEagain) && !p.ended && !p.held:
@@ -58,7 +65,9 @@ func (p *pass) next() (t tags, ok bool, err error) {
 			if !p.held {
 				return tags{}, false, nil
 			}
-			p.restart()
+			if err := p.restart(); err != nil {
+				return tags{}, false, err
+			}
 		default:
 			p.faults++
 			if err := p.feed(); err != nil {
@@ -100,19 +109,17 @@ func (p *pass) feed() error {
 		p.skipped += skipped
 		if err != nil {
 			if !errors.Is(err, astiav.ErrEof) {
-				if p.in.Failed() {
+				if p.in.Failed(err) {
 					return p.in.Explain(err, "media")
 				}
 				p.skipped++
 			}
-			p.end()
-			return nil
+			return p.end()
 		}
 		step := stepSend
 		if p.plan != nil {
 			if p.n >= len(p.plan.steps) {
-				p.end()
-				return nil
+				return p.end()
 			}
 			step = p.plan.steps[p.n]
 			if p.in.Packet.Pts() != p.entries[p.n].pts {
@@ -126,8 +133,7 @@ func (p *pass) feed() error {
 		case stepRestart:
 			if p.sent > 0 {
 				p.held = true
-				_ = p.dec.cc.SendPacket(nil)
-				return nil
+				return p.drain()
 			}
 		}
 		return p.send()
@@ -138,24 +144,37 @@ func (p *pass) send() error {
 	if p.sent++; p.sent > p.lim.MaxFramesDecoded {
 		return codecs.Errorf(codecs.CodeLimitFrames, codecs.StageDecode, "more than %d frames would be decoded", p.lim.MaxFramesDecoded)
 	}
+	if p.unseen += int64(p.in.Packet.Size()); p.unseen > p.lim.MaxFrameBytes {
+		return codecs.Errorf(codecs.CodeStall, codecs.StageDecode, "the decoder made no picture of %d bytes; limits.max_frame_bytes is %d", p.unseen, p.lim.MaxFrameBytes)
+	}
 	// Damage is not the end: the decoder goes on with the next packet, as FFmpeg's own
 	// tools do.
-	if err := p.dec.cc.SendPacket(p.in.Packet); err != nil {
+	if err := p.dec.cc.SendPacket(p.in.Packet); ffmpeg.NoMemory(err) {
+		return err
+	} else if err != nil {
 		p.faults++
 	}
 	return nil
 }
 
-func (p *pass) end() {
+func (p *pass) end() error {
 	p.ended = true
-	_ = p.dec.cc.SendPacket(nil)
+	return p.drain()
+}
+
+// drain asks the decoder for the pictures that it still holds.
+func (p *pass) drain() error {
+	if err := p.dec.cc.SendPacket(nil); ffmpeg.NoMemory(err) {
+		return err
+	}
+	return nil
 }
 
 // restart empties the decoder of all memory and gives it the packet that waited.
-func (p *pass) restart() {
+func (p *pass) restart() error {
 	flush(p.dec.cc)
 	p.held = false
-	_ = p.send()
+	return p.send()
 }
 
 // checkFrame holds each picture against the limits, picked or not.

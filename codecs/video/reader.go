@@ -62,7 +62,7 @@ func Open(ctx context.Context, src codecs.Source, container string, pick codecs.
 	r := &Reader{ctx: ctx, src: src, container: container, pick: pick, lim: lim, opt: opt, last: noTime}
 	if err := r.open(); err != nil {
 		r.Close()
-		return nil, truncated(err, src, container)
+		return nil, truncated(ffmpeg.Fault(err, codecs.StageDecode), src, container)
 	}
 	return r, nil
 }
@@ -73,6 +73,7 @@ func (r *Reader) open() error {
 		return err
 	}
 	defer in.Free()
+	in.MaxPacketBytes = r.lim.MaxFrameBytes
 	r.info = in.info(r.container)
 	if err := checkInfo(r.info, r.lim); err != nil {
 		return err
@@ -194,6 +195,7 @@ func (r *Reader) start(p *plan) error {
 		in.Free()
 		return err
 	}
+	in.MaxPacketBytes = r.lim.MaxFrameBytes
 	r.pass = &pass{in: in, dec: dec, lim: r.lim, plan: p, entries: r.index.entries}
 	return nil
 }

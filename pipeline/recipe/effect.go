@@ -67,6 +67,7 @@ var effects = map[string][]Effect{
 	"video.keep_sample_aspect": {Arrays, Originals},
 	"video.truncated":          {Samples},
 	"video.containers":         {Samples},
+	"video.codecs":             {Samples},
 
 	"image.animation":  {Samples},
 	"image.pick":       {Samples},
@@ -138,6 +139,9 @@ var effects = map[string][]Effect{
 	"limits.max_fps":              {Refusals},
 	"limits.max_size_changes":     {Refusals},
 	"limits.max_metadata_bytes":   {Refusals},
+	"limits.max_video_side":       {Refusals},
+	"limits.max_tokens":           {Refusals},
+	"limits.max_frame_bytes":      {Refusals},
 }
 
 // effectsOf are the effects of a field that differs between a and b, and of a token

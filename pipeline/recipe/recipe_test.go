@@ -78,14 +78,14 @@ func TestFull(t *testing.T) {
 		Version: 1, Dataset: "full-2026", About: "Everything that can be said,\nsaid once.\n", Digest: r.Digest,
 		Take: pipeline.Take{Kinds: []string{"video", "image"}},
 		Video: pipeline.VideoRules{Pick: codecs.Pick{Rule: "at", At: []codecs.Rational{{Num: 0, Den: 1}, {Num: 3, Den: 2}, {Num: 30000, Den: 1001}}},
-			KeepSampleAspect: true, Truncated: "keep", Containers: []string{"avi", "mpegts"}},
+			KeepSampleAspect: true, Truncated: "keep", Containers: []string{"avi", "mpegts"}, Codecs: []string{"ffv1", "prores"}},
 		Image: pipeline.ImageRules{Animation: "pick", Pick: codecs.Pick{Rule: "uniform", N: 8}, Alpha: "over:#00ff7f", Gray16: "clip",
 			Containers: []string{"bmp", "tiff"}, Truncated: "keep"},
 		Tokens:  []patch.Spec{wide.Normalise(), square.Normalise(), qwen.Normalise()},
 		Keep:    pipeline.Keep{Frame: "webp", Quality: 75, MaxSide: 1024},
 		Outputs: []pipeline.Output{{Format: "webdataset", ShardBytes: 1_500_000_000, ShardSamples: 10_000, ShardAge: 90 * time.Second}},
 		Limits: codecs.Limits{MaxSide: 8192, MaxVideoPixels: 9e6, MaxImagePixels: 100e6, MaxImageFrames: 100, MaxAnimationPix: 200e6, MaxFramesKept: 500,
-			MaxFramesDecoded: 50000, MaxStreams: 8, MaxDuration: 3600, MaxFPS: 120, MaxSizeChanges: 2, MaxMetadata: 1 << 20},
+			MaxFramesDecoded: 50000, MaxStreams: 8, MaxDuration: 3600, MaxFPS: 120, MaxSizeChanges: 2, MaxMetadata: 1 << 20, MaxVideoSide: 4096, MaxTokens: 2e6, MaxFrameBytes: 32 << 20},
 	}
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("got  %+v\nwant %+v", r, want)

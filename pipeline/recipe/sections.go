@@ -21,6 +21,7 @@ func (d *decoder) videoFields(v *pipeline.VideoRules) []field {
 		{"keep_sample_aspect", d.flag(&v.KeepSampleAspect)},
 		{"truncated", word(d, &v.Truncated, "refuse", "keep")},
 		{"containers", d.words(&v.Containers, "avi", "mpegts", "flv")},
+		{"codecs", d.words(&v.Codecs, "ffv1", "huffyuv", "mpeg2video", "prores")},
 	}
 }
 
@@ -135,5 +136,8 @@ func (d *decoder) limitFields(l *codecs.Limits) []field {
 		{"max_fps", whole(d, &l.MaxFPS, 1, 100_000)},
 		{"max_size_changes", whole(d, &l.MaxSizeChanges, 1, most)},
 		{"max_metadata_bytes", d.size(&l.MaxMetadata, 1, 1<<30)},
+		{"max_video_side", whole(d, &l.MaxVideoSide, 1, 65535)},
+		{"max_tokens", whole(d, &l.MaxTokens, 1, most)},
+		{"max_frame_bytes", d.size(&l.MaxFrameBytes, 1<<10, 1<<40)},
 	}
 }

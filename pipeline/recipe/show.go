@@ -71,6 +71,7 @@ func showVideo(w writer, v *pipeline.VideoRules) {
 	w("  keep_sample_aspect: %t # false: pixels are made square", v.KeepSampleAspect)
 	w("  truncated: %s # refuse, or keep the frames that came out", v.Truncated)
 	w("  containers: %s # allowed beyond mp4 and matroska: avi, mpegts, flv", list(v.Containers))
+	w("  codecs: %s # allowed beyond the usual: ffv1, huffyuv, mpeg2video, prores", list(v.Codecs))
 }
 
 // orKeep writes the empty word as keep.
@@ -169,6 +170,9 @@ func showLimits(w writer, r *pipeline.Recipe) {
 	w("  max_fps: %d # as declared", l.MaxFPS)
 	w("  max_size_changes: %d", l.MaxSizeChanges)
 	w("  max_metadata_bytes: %s # ICC, EXIF and text of a still", showSize(l.MaxMetadata))
+	w("  max_video_side: %d # pixels, of a video", l.MaxVideoSide)
+	w("  max_tokens: %d # of one picture or clip", l.MaxTokens)
+	w("  max_frame_bytes: %s # read of a video for one frame", showSize(l.MaxFrameBytes))
 }
 
 // quote writes a string as a double-quoted scalar; YAML reads JSON's escapes.

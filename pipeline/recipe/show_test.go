@@ -17,7 +17,7 @@ var digests = map[string]string{
 	"clips.yaml":    "1e26e7c64f8bc36eee9a870adb75fabf588252e243ff26a64de6358e2d278f08",
 	"demo.yaml":     "ba2cf25c6dbaa3835277519ea5d7b672971cd25923328e5664f97b0d24c8b5b7",
 	"films.yaml":    "369a350ab7e12d7f6f40f5ba200199c14272c446f14ce4d0307fc4a432320031",
-	"full.yaml":     "5bc81f426962a86555029d050148ca70bcceebe3ddee0c8af03c5263464c7181",
+	"full.yaml":     "1e9ed7431529bb7ebb3b6be5a0fbb7e30faf2f3edbb2409792499f7bf4abdb4d",
 	"minimal.yaml":  "15cc9c9bd9a2a187061f619c8f69ddb980819c5a8eabb46a597321da9a1c7577",
 	"packed.yaml":   "7dfad760260bde11108e7925a1ae1bf1765c252ea2b19f00eeb36ee1f4ef7e6c",
 	"pictures.yaml": "39caee56b2b2285bf49d1f76fd9ae5114ff11d6623052bb6b9a9ebf00200bc8f",
@@ -73,7 +73,7 @@ func TestDigestCoversTheMeaning(t *testing.T) {
 		"{tokens: [vit-base-patch16-224], dataset: 'd', version: 1}",
 		"# words\ndataset: d\nabout: other words\ntokens: {layout: vit}\n",
 		"dataset: d\ntake: [text, image, video]\ntokens: {preset: vit-base-patch16-224, name: vit, mean: [0.50, 5e-1, 0.5], std: [0.5, 0.5, 0.5]}\noutputs: {format: webdataset, shard_bytes: 0.25GiB, shard_age: 1m}\n",
-		"dataset: d\nvideo: {pick: {fps: 2/2}}\nlimits: {max_image_pixels: 64_000_000}\ntokens: vit-base-patch16-224",
+		"dataset: d\nvideo: {pick: {fps: 2/2}}\nlimits: {max_image_pixels: 64_000_000, max_video_side: 8192, max_tokens: 4194304, max_frame_bytes: 64MiB}\ntokens: vit-base-patch16-224",
 	} {
 		if digest(same) != base {
 			t.Errorf("another digest for\n%s", same)
@@ -83,6 +83,7 @@ func TestDigestCoversTheMeaning(t *testing.T) {
 	for _, other := range []string{
 		"dataset: e\n", "take: video\n", "video: {pick: {fps: 2}}\n", "video: {truncated: keep}\n", "image: {alpha: drop}\n", "keep: jpeg\n",
 		"keep: {frame: jpeg, quality: 91}\n", "outputs: {format: webdataset, shard_samples: 1}\n", "limits: {max_fps: 1}\n",
+		"limits: {max_video_side: 1}\n", "limits: {max_tokens: 1}\n", "limits: {max_frame_bytes: 1MiB}\n", "video: {codecs: ffv1}\n",
 	} {
 		s := other + "tokens: vit-base-patch16-224\n"
 		if !strings.HasPrefix(other, "dataset") {

@@ -110,7 +110,7 @@ func TestGoldenClipsThroughLine(t *testing.T) {
 	const whole = `
 dataset: d
 take: video
-video: {pick: all, clip: all}
+video: {pick: all, clip: all, codecs: ffv1}
 tokens:
   - {name: q2, preset: qwen2.5-vl-video, min_pixels: 3136, max_pixels: 28224, dtype: float32}
   - {name: q3, layout: qwen2vl, media: video, patch: 16, min_pixels: 4096, max_pixels: 36864, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], dtype: float32}
@@ -118,7 +118,7 @@ tokens:
 	const sixteen = `
 dataset: d
 take: video
-video: {pick: all}
+video: {pick: all, codecs: ffv1}
 tokens:
   - {name: imagenet, preset: videomae-base, dtype: float32}
   - {name: half, preset: videomae-base, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], dtype: float32}
@@ -161,7 +161,7 @@ func TestPresetClipsThroughLine(t *testing.T) {
 			if spec.Frames > len(frames) {
 				continue
 			}
-			samples := runFile(t, "dataset: d\ntake: video\nvideo: {pick: all}\ntokens: "+preset+"\n", video+".mkv")
+			samples := runFile(t, "dataset: d\ntake: video\nvideo: {pick: all, codecs: ffv1}\ntokens: "+preset+"\n", video+".mkv")
 			if len(samples) != 1 {
 				t.Fatalf("%s of %s: %d clips", preset, video, len(samples))
 			}

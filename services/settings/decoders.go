@@ -51,7 +51,7 @@ func (videos) Sniff(head []byte) (string, bool) { return video.Sniff(head) }
 
 func (videos) Open(ctx context.Context, src codecs.Source, container string, r *pipeline.Recipe) (codecs.Frames, error) {
 	return video.Open(ctx, src, container, r.Video.Pick, r.Limits, video.Options{
-		Containers: r.Video.Containers, KeepSAR: r.Video.KeepSampleAspect, Interlaced: r.Video.Interlaced, HDR: r.Video.HDR,
+		Containers: r.Video.Containers, Codecs: r.Video.Codecs, KeepSAR: r.Video.KeepSampleAspect, Interlaced: r.Video.Interlaced, HDR: r.Video.HDR,
 	})
 }
 

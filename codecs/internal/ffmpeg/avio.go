@@ -17,6 +17,16 @@ const (
 	seekForce = 0x20000 // AVSEEK_FORCE: a hint
 )
 
+const (
+	// mostReadings is how often one opening may read each byte of its source, on the
+	// average: a demuxer that is sent back and forth without an end stops here. A medium
+	// is opened at most four times for its pictures (packets, a plan that fails, times,
+	// pictures) and once for its sound.
+	mostReadings = 3
+	// readingSlack is for small files, of which a buffer or two is many times the size.
+	readingSlack = 64 << 20
+)
+
 // sourceIO is what FFmpeg's read and seek callbacks work on. astiav never forgets its
 // callbacks, so they hold this and not the source, and close clears it.
 type sourceIO struct {
@@ -24,14 +34,16 @@ type sourceIO struct {
 	src    codecs.Source // nil once closed
 	at     int64
 	budget int64 // bytes that may still be read; seek storms end here
+	since  int64 // bytes read since the track's last packet
+	most   int64 // of since; 0 until packets are asked for
 	err    error // what went wrong that is not the media's fault; final
 	spent  bool  // the budget was overrun
+	barren bool  // most was
 }
 
-// newSourceIO allows three readings of the source and some slack, for one opening.
 func newSourceIO(ctx context.Context, src codecs.Source) *sourceIO {
 	codecs.Expose(src)
-	return &sourceIO{ctx: ctx, src: src, budget: 3*src.Size() + 64<<20}
+	return &sourceIO{ctx: ctx, src: src, budget: mostReadings*src.Size() + readingSlack}
 }
 
 // alive passes the sign of life on.
@@ -49,7 +61,7 @@ func (s *sourceIO) read(b []byte) (n int, err error) {
 			n, err = 0, s.fail(fmt.Errorf("reading the medium panicked: %v", p))
 		}
 	}()
-	if s.src == nil || s.err != nil || s.spent {
+	if s.src == nil || s.err != nil || s.spent || s.barren {
 		return 0, astiav.ErrEio
 	}
 	if err := s.ctx.Err(); err != nil {
@@ -61,6 +73,10 @@ func (s *sourceIO) read(b []byte) (n int, err error) {
 	}
 	if s.budget -= want; s.budget < 0 {
 		s.spent = true
+		return 0, astiav.ErrEio
+	}
+	if s.since += want; s.most > 0 && s.since > s.most {
+		s.barren = true
 		return 0, astiav.ErrEio
 	}
 	n, err = s.src.ReadAt(b[:want], s.at)

@@ -2,9 +2,9 @@ package ffmpeg
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/asticode/go-astiav"
 
@@ -20,7 +20,10 @@ type Input struct {
 	Packet *astiav.Packet // what Next filled
 	// Partial asks Next for packets too that the demuxer found damaged or cut.
 	Partial bool
-	io      *sourceIO
+	// MaxPacketBytes is how much Next may read of the source for one packet of the track;
+	// 0 sets no bound but that of the whole opening.
+	MaxPacketBytes int64
+	io             *sourceIO
 }
 
 // Open opens the source with the one demuxer named, and lets probing open no decoders
@@ -33,9 +36,10 @@ func Open(ctx context.Context, src codecs.Source, container, demuxer string, dec
 		}
 	}
 	astiav.SetLogLevel(astiav.LogLevelQuiet)
+	limitAllocations()
 	in := &Input{io: newSourceIO(ctx, src)}
 	err := in.open(demuxer, decoders, usualStreams)
-	if errors.Is(err, errNoMemory) {
+	if NoMemory(err) {
 		// FFmpeg says the same of too many streams. With room for them it gives them, and
 		// the caller's limit says what is wrong.
 		in.Free()
@@ -49,9 +53,17 @@ func Open(ctx context.Context, src codecs.Source, container, demuxer string, dec
 	return in, nil
 }
 
+// What FFmpeg may take to find out what a file holds, before a track is chosen. They are
+// its options of these names, or beside them; nothing that people have to set.
 const (
-	usualStreams = 1000 // FFmpeg's own default
-	mostStreams  = 50_000
+	usualStreams    = 1000 // FFmpeg's own default
+	mostStreams     = 50_000
+	probeBytes      = 5 << 20
+	probeTime       = 5 * time.Second
+	probePackets    = 500
+	mostProbed      = 128 << 20 // what it reads for all of this: its own bounds do not see what is no packet
+	mostAlloc       = 512 << 20 // bytes of any one of its allocations: a plane of the largest picture is 72 MiB
+	protocolAllowed = "none"    // a name that no protocol has
 )
 
 func (in *Input) open(demuxer string, decoders []string, streams int) error {
@@ -61,7 +73,7 @@ func (in *Input) open(demuxer string, decoders []string, streams int) error {
 	}
 	pb, err := astiav.AllocIOContext(ioBuffer, false, in.io.read, in.io.seek, nil)
 	if err != nil {
-		return err
+		return ErrAlloc // there is no other reason
 	}
 	in.Own(func() { in.io.close(); pb.Free() })
 	if in.Packet = astiav.AllocPacket(); in.Packet == nil {
@@ -73,16 +85,21 @@ func (in *Input) open(demuxer string, decoders []string, streams int) error {
 	for _, kv := range [][2]string{
 		{"format_whitelist", demuxer},
 		{"codec_whitelist", strings.Join(decoders, ",")},
-		{"protocol_whitelist", "none"},
-		{"probesize", strconv.Itoa(5 << 20)},
-		{"analyzeduration", "5000000"},
-		{"max_probe_packets", "500"},
+		{"protocol_whitelist", protocolAllowed},
+		{"probesize", strconv.Itoa(probeBytes)},
+		{"analyzeduration", strconv.FormatInt(probeTime.Microseconds(), 10)},
+		{"max_probe_packets", strconv.Itoa(probePackets)},
 		{"max_streams", strconv.Itoa(streams)},
-		{"enable_drefs", "0"},      // mov: no other files
-		{"use_absolute_path", "0"}, // likewise
 	} {
 		if err := d.Set(kv[0], kv[1], 0); err != nil {
 			return err
+		}
+	}
+	if demuxer == "mov" {
+		for _, opensOthers := range []string{"enable_drefs", "use_absolute_path"} {
+			if err := d.Set(opensOthers, "0", 0); err != nil {
+				return err
+			}
 		}
 	}
 	fc := astiav.AllocFormatContext()
@@ -96,6 +113,11 @@ func (in *Input) open(demuxer string, decoders []string, streams int) error {
 	}
 	in.Format = fc
 	in.Own(fc.CloseInput)
+	// FFmpeg takes out what it knows. An option that it does not know would be a bound that
+	// is not there.
+	if left := d.Get("", nil, astiav.NewDictionaryFlags(astiav.DictionaryFlagIgnoreSuffix)); left != nil {
+		return codecs.Errorf(codecs.CodeUnsupported, codecs.StageProbe, "this FFmpeg does not know the option %s, which keeps it in bounds", left.Key())
+	}
 	return nil
 }
 
@@ -109,24 +131,36 @@ func (in *Input) Explain(err error, container string) error {
 		return err
 	}
 	if in.io.spent {
-		return codecs.Errorf(codecs.CodeInvalid, codecs.StageProbe, "reading the %s file needs its bytes more than three times over", container)
+		return codecs.Errorf(codecs.CodeStall, codecs.StageProbe, "reading the %s file needs its bytes more than %d times over", container, mostReadings)
 	}
-	if errors.Is(err, errNoMemory) || errors.Is(err, ErrAlloc) {
+	if in.io.barren {
+		return codecs.Errorf(codecs.CodeStall, codecs.StageDecode, "%d bytes of the %s file would be read without coming to a frame; the limit is %d", in.io.since, container, in.io.most)
+	}
+	if NoMemory(err) {
 		return codecs.Errorf(codecs.CodeOOM, codecs.StageProbe, "reading the %s file needs more memory than there is: %w", container, err)
 	}
 	return codecs.Errorf(codecs.CodeInvalid, codecs.StageProbe, "this is no readable %s file: %w", container, err)
 }
 
-// Failed reports whether the source could not be read on: an error of Next is then not
-// damage, and [Input.Explain] says what it is.
-func (in *Input) Failed() bool { return in.io.err != nil || in.io.spent }
+// Failed reports whether err, of Next, is more than damage: the source could not be read
+// on, a bound was reached, or there is no memory. [Input.Explain] says what it is.
+func (in *Input) Failed(err error) bool {
+	return in.io.err != nil || in.io.spent || in.io.barren || NoMemory(err)
+}
 
 // Err is the error of the context that Open was given.
 func (in *Input) Err() error { return in.io.ctx.Err() }
 
 // Probe reads as much of the streams as their parameters need. Decoders that this opens
 // refuse pictures of more than maxPixels.
-func (in *Input) Probe(maxPixels int64) error { return findStreamInfo(in.Format, maxPixels) }
+func (in *Input) Probe(maxPixels int64) error {
+	in.io.since, in.io.most = 0, mostProbed
+	err := findStreamInfo(in.Format, maxPixels)
+	if in.io.barren {
+		return astiav.ErrEio // FFmpeg makes do with what it has
+	}
+	return err
+}
 
 // Read chooses the track: packets of all others are passed over.
 func (in *Input) Read(s *astiav.Stream) {
@@ -138,6 +172,7 @@ func (in *Input) Read(s *astiav.Stream) {
 // packets were passed over because the demuxer found them damaged or cut. The error is
 // astiav's, ErrEof at the end.
 func (in *Input) Next() (skipped int, err error) {
+	in.io.since, in.io.most = 0, in.MaxPacketBytes
 	for {
 		in.Packet.Unref()
 		in.io.alive()

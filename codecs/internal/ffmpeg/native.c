@@ -2,6 +2,7 @@
 
 #include <libavformat/avformat.h>
 #include <libavutil/avutil.h>
+#include <libavutil/mem.h>
 
 int mr_is_default(const void *stream)
 {
@@ -13,6 +14,11 @@ void mr_read_only(void *format, int stream)
 	AVFormatContext *fc = format;
 	for (unsigned i = 0; i < fc->nb_streams; i++)
 		fc->streams[i]->discard = (int)i == stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+}
+
+void mr_max_alloc(int64_t bytes)
+{
+	av_max_alloc(bytes);
 }
 
 // avformat_find_stream_info wants one dictionary for each stream; astiav passes one in

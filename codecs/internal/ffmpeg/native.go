@@ -25,6 +25,8 @@ func IsDefault(s *astiav.Stream) bool { return C.mr_is_default(Raw(s)) != 0 }
 // readOnly makes the demuxer skip the packets of all other streams.
 func readOnly(fc *astiav.FormatContext, stream int) { C.mr_read_only(Raw(fc), C.int(stream)) }
 
+func maxAlloc(bytes int64) { C.mr_max_alloc(C.int64_t(bytes)) }
+
 func findStreamInfo(fc *astiav.FormatContext, maxPixels int64) error {
 	if ret := C.mr_find_stream_info(Raw(fc), C.int64_t(maxPixels)); ret < 0 {
 		return astiav.Error(ret)

@@ -7,6 +7,7 @@
 
 int mr_is_default(const void *stream);
 void mr_read_only(void *format, int stream);
+void mr_max_alloc(int64_t bytes); // of any one allocation of FFmpeg's
 int mr_find_stream_info(void *format, int64_t max_pixels);
 
 #endif
