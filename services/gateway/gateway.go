@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,8 @@ type Gateway struct {
 	cfg     Config
 	parts   Parts
 	log     *slog.Logger
+	files   []*reloaded
+	tls     secured
 	auth    identity.Authenticator
 	tenants map[string]*tenant
 	topic   *topic
@@ -66,9 +67,13 @@ func New(ctx context.Context, p Parts) (*Gateway, error) {
 	if err := p.Config.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: p.Config, parts: p, log: p.Log, tenants: map[string]*tenant{}, slots: make(chan struct{}, p.Config.Limits.Uploads), metrics: newMetrics()}
+	g := &Gateway{cfg: p.Config, parts: p, log: p.Log, tenants: map[string]*tenant{}, slots: make(chan struct{}, p.Config.Limits.Uploads), metrics: newMetrics(),
+		tls: secured{clients: p.Config.TLS.ClientCA != ""}}
 	var err error
-	if g.auth, err = newAuth(p); err != nil {
+	if err = g.open("gateway.tls", p.Config.TLS.files(), g.tls.use); err != nil {
+		return nil, err
+	}
+	if g.auth, err = g.newAuth(); err != nil {
 		return nil, err
 	}
 	list := p.Config.Tenants
@@ -96,6 +101,7 @@ func New(ctx context.Context, p Parts) (*Gateway, error) {
 	background, stop := context.WithCancel(context.Background())
 	g.stop = stop
 	g.wg.Go(func() { g.sweep(background) })
+	g.wg.Go(func() { g.reload(background) })
 	return g, nil
 }
 
@@ -109,24 +115,19 @@ func (g *Gateway) Close() {
 func (g *Gateway) Handler() http.Handler { return g.mux }
 
 // newAuth builds the ways to know callers.
-func newAuth(p Parts) (identity.Authenticator, error) {
-	a := p.Config.Auth
+func (g *Gateway) newAuth() (identity.Authenticator, error) {
+	p, a := g.parts, g.cfg.Auth
 	if a.None {
 		return identity.Anyone{Tenant: noAuthTenant().Name}, nil
 	}
-	tokens := a.Tokens
-	if a.TokensFile != "" {
-		more, err := readTokens(a.TokensFile)
-		if err != nil {
-			return nil, fmt.Errorf("gateway.auth.tokens_file: %w", err)
-		}
-		tokens = append(more, tokens...)
-	}
 	var chain identity.Chain
-	if len(tokens) > 0 {
-		ts, err := identity.NewTokens(tokens, p.Now)
+	if len(a.Tokens) > 0 || a.TokensFile != "" {
+		ts, err := identity.NewTokens(a.Tokens, p.Now)
 		if err != nil {
 			return nil, fmt.Errorf("gateway.auth: %w", err)
+		}
+		if err := g.openTokens(ts); err != nil {
+			return nil, err
 		}
 		chain = append(chain, ts)
 	}
@@ -141,36 +142,32 @@ func newAuth(p Parts) (identity.Authenticator, error) {
 		chain = append(chain, o)
 	}
 	if len(a.Workloads) > 0 {
-		c, err := identity.NewCertificates(a.Workloads)
+		c, err := identity.NewCertificates(a.Workloads, g.tls.trusts, p.Now)
 		if err != nil {
 			return nil, fmt.Errorf("gateway.auth.workloads: %w", err)
 		}
 		chain = append(chain, c)
 	}
-	if len(chain) == 0 {
-		return nil, errors.New("gateway.auth: there is not one token in the file, and no other way to know callers")
-	}
 	return chain, nil
 }
 
-// maxTokensFile bounds the file of tokens.
-const maxTokensFile = 4 << 20
-
-func readTokens(path string) ([]identity.Token, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+// openTokens adds those of the file, which may change: an empty list ends them all.
+func (g *Gateway) openTokens(ts *identity.Tokens) error {
+	a := g.cfg.Auth
+	if a.TokensFile == "" {
+		return nil
 	}
-	if st.Size() > maxTokensFile {
-		return nil, fmt.Errorf("%s has %d bytes; %d are allowed", path, st.Size(), maxTokensFile)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var list []identity.Token
-	if err := yaml.Unmarshal(b, &list); err != nil {
-		return nil, fmt.Errorf("%s is not a list of tokens: %w", path, err)
-	}
-	return list, nil
+	others := len(a.Tokens) > 0 || len(a.OIDC) > 0 || len(a.Workloads) > 0
+	first := true
+	return g.open("gateway.auth.tokens_file", []string{a.TokensFile}, func(files [][]byte) error {
+		var list []identity.Token
+		if err := yaml.Unmarshal(files[0], &list); err != nil {
+			return fmt.Errorf("it is no list of tokens: %w", err)
+		}
+		if first && len(list) == 0 && !others {
+			return errNoTokens
+		}
+		first = false
+		return ts.Replace(append(list, a.Tokens...))
+	})
 }

@@ -42,7 +42,11 @@ func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	reply(w, http.StatusOK, map[string]string{"status": "ready"})
+	answer := map[string]string{"status": "ready"}
+	if stale := g.stale(); stale != "" {
+		answer["detail"] = stale
+	}
+	reply(w, http.StatusOK, answer)
 }
 
 func (g *Gateway) reachable(ctx context.Context) error {

@@ -2,14 +2,11 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 )
@@ -27,10 +24,7 @@ const maxHeaderBytes = 32 << 10
 // Serve listens at the configuration's address and serves in the background, until Stop.
 func (g *Gateway) Serve() (*Server, error) {
 	s := &Server{g: g, served: make(chan error, 1)}
-	config, err := g.cfg.TLS.config()
-	if err != nil {
-		return nil, err
-	}
+	config, err := g.tls.config(), error(nil)
 	s.http = &http.Server{
 		Handler: g.mux, ReadHeaderTimeout: g.cfg.Limits.Header, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: maxHeaderBytes, TLSConfig: config,
@@ -73,29 +67,6 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	<-s.served
 	return err
-}
-
-// config is nil where TLS is off.
-func (t TLS) config() (*tls.Config, error) {
-	if t.Cert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, fmt.Errorf("gateway.tls: %w", err)
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-	if t.ClientCA != "" {
-		pem, err := os.ReadFile(t.ClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("gateway.tls.client_ca_file: %w", err)
-		}
-		c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
-		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("gateway.tls.client_ca_file %s holds no PEM certificate", t.ClientCA)
-		}
-	}
-	return c, nil
 }
 
 // hostOf is a Host header without its port.

@@ -90,7 +90,8 @@ type gatewayTokenCmd struct {
 func (gatewayTokenCmd) Help() string {
 	return `Example:  millrace gateway token --tenant acme --append tokens.yaml
 
-The token is printed once and can not be had again. Gateways read the file when they start.`
+The token is printed once and can not be had again. Gateways look at the file every few
+seconds: to withdraw a token, take it out.`
 }
 
 func (c gatewayTokenCmd) Run(a *app) error {

@@ -62,7 +62,7 @@ func FuzzSPIFFE(f *testing.F) {
 	f.Add("spiffe://example.org/a%2fb", "spiffe://example.org/a/b")
 	f.Add("spiffe://a/x?", "spiffe://a/x#")
 	f.Fuzz(func(t *testing.T, listed, shown string) {
-		c, err := NewCertificates([]Workload{{ID: listed, Tenant: "acme", Scopes: []string{"ingest:write"}}})
+		c, err := NewCertificates([]Workload{{ID: listed, Tenant: "acme", Scopes: []string{"ingest:write"}}}, func(*x509.Certificate) bool { return true }, nil)
 		if err != nil {
 			return
 		}
@@ -71,7 +71,7 @@ func FuzzSPIFFE(f *testing.F) {
 			return
 		}
 		r := request()
-		r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{URIs: []*url.URL{u}}}}}
+		r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{NotAfter: time.Now().Add(time.Hour), URIs: []*url.URL{u}}}}}
 		id, err := c.Identify(r)
 		if (err == nil) != (u.String() == listed) {
 			t.Fatalf("%q as %q, where %q is listed: %v", shown, u, listed, err)

@@ -71,6 +71,21 @@ func TestTokens(t *testing.T) {
 	if _, err := (Chain{ts}).Identify(request("Bearer abc")); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a credential of no kind is %v", err)
 	}
+	if err := ts.Replace([]Token{kept, kept}); err == nil {
+		t.Error("a list with a mistake was taken")
+	}
+	if _, err := ts.Identify(request("Bearer " + secret)); err != nil {
+		t.Errorf("after a list with a mistake: %v", err)
+	}
+	if err := ts.Replace(nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := ts.Identify(request("Bearer " + secret)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("withdrawn: %v", err)
+	}
+	if err := ts.Replace([]Token{kept}); err != nil {
+		t.Error(err)
+	}
 	now = now.Add(2 * time.Hour)
 	if _, err := ts.Identify(request("Bearer " + secret)); !errors.Is(err, ErrInvalid) {
 		t.Errorf("expired: %v", err)
@@ -95,12 +110,13 @@ func TestTokens(t *testing.T) {
 
 func TestCertificates(t *testing.T) {
 	const listed = "spiffe://example.org/ingest"
-	c, err := NewCertificates([]Workload{{ID: listed, Tenant: "acme", Scopes: []string{"ingest:write"}}})
+	now, trusts := time.Now(), true
+	c, err := NewCertificates([]Workload{{ID: listed, Tenant: "acme", Scopes: []string{"ingest:write"}}}, func(*x509.Certificate) bool { return trusts }, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
 	with := func(ca bool, uris ...string) *http.Request {
-		leaf := &x509.Certificate{IsCA: ca, Subject: pkix.Name{CommonName: listed}, DNSNames: []string{"example.org"}}
+		leaf := &x509.Certificate{IsCA: ca, NotAfter: now.Add(time.Hour), Subject: pkix.Name{CommonName: listed}, DNSNames: []string{"example.org"}}
 		for _, u := range uris {
 			p, err := url.Parse(u)
 			if err != nil {
@@ -128,8 +144,18 @@ func TestCertificates(t *testing.T) {
 	if _, err := c.Identify(unverified); !errors.Is(err, ErrNone) {
 		t.Errorf("a certificate that nobody has verified: %v", err)
 	}
+	trusts = false
+	if _, err := c.Identify(with(false, listed)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("of an authority that is trusted no more: %v", err)
+	}
+	trusts = true
+	old := with(false, listed)
+	now = now.Add(2 * time.Hour)
+	if _, err := c.Identify(old); !errors.Is(err, ErrInvalid) {
+		t.Errorf("expired on its connection: %v", err)
+	}
 	for _, id := range []string{"", "spiffe://", "spiffe://Example.org/x", "spiffe://a/x/", "spiffe://a/../x", "spiffe://a:1/x", "spiffe://u@a/x"} {
-		if _, err := NewCertificates([]Workload{{ID: id, Tenant: "a", Scopes: []string{"admin"}}}); err == nil {
+		if _, err := NewCertificates([]Workload{{ID: id, Tenant: "a", Scopes: []string{"admin"}}}, nil, nil); err == nil {
 			t.Errorf("%q is taken for a SPIFFE id", id)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Workload is what a SPIFFE id stands for.
@@ -18,11 +20,19 @@ type Workload struct {
 }
 
 // Certificates knows callers by client certificates that the TLS layer has verified.
-type Certificates struct{ byID map[string]Identity }
+type Certificates struct {
+	byID    map[string]Identity
+	trusted func(*x509.Certificate) bool
+	now     func() time.Time
+}
 
-// NewCertificates makes an authenticator of workloads.
-func NewCertificates(list []Workload) (*Certificates, error) {
-	c := &Certificates{byID: map[string]Identity{}}
+// NewCertificates makes an authenticator of workloads. trusted says of a root whether it
+// is one still: connections may outlive it. now may be nil.
+func NewCertificates(list []Workload, trusted func(root *x509.Certificate) bool, now func() time.Time) (*Certificates, error) {
+	if now == nil {
+		now = time.Now
+	}
+	c := &Certificates{byID: map[string]Identity{}, trusted: trusted, now: now}
 	for i, w := range list {
 		scopes, err := ParseScopes(w.Scopes)
 		if err == nil && (w.Tenant == "" || len(scopes) == 0) {
@@ -51,6 +61,9 @@ func (c *Certificates) Identify(r *http.Request) (Identity, error) {
 	if _, ok := bearer(r); ok { // a proxy's certificate must not hide who is behind it
 		return Identity{}, ErrNone
 	}
+	if !slices.ContainsFunc(r.TLS.VerifiedChains, c.good) {
+		return Identity{}, fmt.Errorf("%w (its certificate has expired, or its authority is trusted no more)", ErrInvalid)
+	}
 	id, err := spiffeID(r.TLS.VerifiedChains[0][0])
 	if err != nil {
 		return Identity{}, fmt.Errorf("%w (%v)", ErrInvalid, err)
@@ -60,6 +73,12 @@ func (c *Certificates) Identify(r *http.Request) (Identity, error) {
 		return Identity{}, fmt.Errorf("%w (its SPIFFE id is not listed)", ErrInvalid)
 	}
 	return caller, nil
+}
+
+// good reports whether a chain that was good when its connection began is so still.
+func (c *Certificates) good(chain []*x509.Certificate) bool {
+	now := c.now()
+	return c.trusted(chain[len(chain)-1]) && !slices.ContainsFunc(chain, func(x *x509.Certificate) bool { return now.After(x.NotAfter) })
 }
 
 // spiffeID is the id of an X.509-SVID: a leaf with exactly one URI as its alternative

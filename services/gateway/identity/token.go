@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func NewToken(tenant string, scopes []Scope, expires time.Time) (secret string, 
 
 // Tokens knows callers by static tokens.
 type Tokens struct {
-	byID map[string]known
+	byID atomic.Pointer[map[string]known]
 	now  func() time.Time
 }
 
@@ -66,7 +67,14 @@ func NewTokens(list []Token, now func() time.Time) (*Tokens, error) {
 	if now == nil {
 		now = time.Now
 	}
-	ts := &Tokens{byID: map[string]known{}, now: now}
+	ts := &Tokens{now: now}
+	return ts, ts.Replace(list)
+}
+
+// Replace takes a list in place of the one before: a token that is not on it ends at
+// once. A list with a mistake in it changes nothing. It may be called at any time.
+func (ts *Tokens) Replace(list []Token) error {
+	byID := map[string]known{}
 	for i, t := range list {
 		scopes, err := ParseScopes(t.Scopes)
 		sum, herr := hex.DecodeString(t.SHA256)
@@ -77,17 +85,18 @@ func NewTokens(list []Token, now func() time.Time) (*Tokens, error) {
 			err = errors.New("its sha256 is not 64 hexadecimal digits; make tokens with `millrace gateway token`")
 		case t.Expires.IsZero():
 			err = errors.New("it has no expires")
-		case ts.byID[t.ID].caller.Tenant != "":
+		case byID[t.ID].caller.Tenant != "":
 			err = errors.New("its id stands twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("token %d (%.20q): %w", i+1, t.ID, err)
+			return fmt.Errorf("token %d (%.20q): %w", i+1, t.ID, err)
 		}
 		k := known{expires: t.Expires, caller: Identity{Tenant: t.Tenant, Subject: "token/" + t.ID, Method: "token", Scopes: scopes}}
 		copy(k.sum[:], sum)
-		ts.byID[t.ID] = k
+		byID[t.ID] = k
 	}
-	return ts, nil
+	ts.byID.Store(&byID)
+	return nil
 }
 
 // Identify implements Authenticator.
@@ -100,7 +109,7 @@ func (ts *Tokens) Identify(r *http.Request) (Identity, error) {
 	id, _, _ := strings.Cut(rest, "_")
 	// An id that nobody has is compared too, with what no token digests to, so that
 	// both take the same time.
-	k := ts.byID[id]
+	k := (*ts.byID.Load())[id]
 	sum := sha256.Sum256([]byte(secret))
 	if subtle.ConstantTimeCompare(sum[:], k.sum[:]) != 1 || k.caller.Tenant == "" || !ts.now().Before(k.expires) {
 		return Identity{}, ErrInvalid
