@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -131,15 +130,12 @@ func (g *Gateway) newAuth() (identity.Authenticator, error) {
 		}
 		chain = append(chain, ts)
 	}
-	if len(a.OIDC) > 1 {
-		return nil, errors.New("gateway.auth.oidc lists several issuers: one is supported")
-	}
-	for _, i := range a.OIDC {
-		o, err := identity.NewOIDC(i, p.HTTP, p.Now)
+	if len(a.OIDC) > 0 {
+		all, err := identity.NewIssuers(a.OIDC, p.HTTP, p.Now)
 		if err != nil {
 			return nil, fmt.Errorf("gateway.auth.oidc: %w", err)
 		}
-		chain = append(chain, o)
+		chain = append(chain, all)
 	}
 	if len(a.Workloads) > 0 {
 		c, err := identity.NewCertificates(a.Workloads, g.tls.trusts, p.Now)

@@ -292,6 +292,116 @@ func TestOIDC(t *testing.T) {
 	}
 }
 
+// Several issuers: a token is its own issuer's, for its audience, with the tenants and
+// scopes that this one may give.
+func TestIssuers(t *testing.T) {
+	one, two, down := newIssuer(t), newIssuer(t), newIssuer(t)
+	down.down.Store(true)
+	now := time.Now()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	all, err := NewIssuers([]Issuer{
+		{URL: one.URL, Audience: "gateway", Tenants: map[string]string{"acme": "acme"}},
+		{URL: two.URL, Audience: "millrace", TenantClaim: "org", Tenants: map[string]string{"org-7": "other"}, ScopeClaim: "roles",
+			Scopes: map[string][]string{"sender": {"ingest:write", "jobs:read"}}, Algorithms: []string{"ES256"}},
+		{URL: down.URL, Audience: "gateway", Subjects: map[string]string{"alice": "third"}},
+	}, client, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(i *issuer, change ...any) map[string]any {
+		c := map[string]any{"iss": i.URL, "aud": "gateway", "sub": "alice", "tenant": "acme", "scope": "ingest:write", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+		for k := 0; k < len(change); k += 2 {
+			c[change[k].(string)] = change[k+1]
+		}
+		return c
+	}
+	by := func(i *issuer, claims map[string]any) *http.Request {
+		return request("Bearer " + i.sign(t, jose.ES256, i.key.Load(), claims))
+	}
+	second := []any{"aud", "millrace", "org", "org-7", "tenant", "acme", "roles", []string{"sender", "admin"}, "scope", "admin"}
+	for name, c := range map[string]struct {
+		r      *http.Request
+		tenant string
+		scopes []Scope
+	}{
+		"the first":  {by(one, of(one)), "acme", []Scope{IngestWrite}},
+		"the second": {by(two, of(two, second...)), "other", []Scope{IngestWrite, JobsRead}},
+	} {
+		if id, err := all.Identify(c.r); err != nil || id.Tenant != c.tenant || !slices.Equal(id.Scopes, c.scopes) {
+			t.Errorf("%s: %+v, %v", name, id, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		r    *http.Request
+		want error
+	}{
+		"signed by another issuer":   {by(two, of(one)), ErrInvalid},
+		"for another's audience":     {by(one, of(one, "aud", "millrace")), ErrInvalid},
+		"with another's tenant":      {by(one, of(one, "tenant", "other")), ErrInvalid},
+		"with another's claim":       {by(two, of(two, "aud", "millrace", "roles", "sender")), ErrInvalid},
+		"of nobody":                  {by(one, of(one, "iss", "https://evil.example")), ErrInvalid},
+		"of a list":                  {by(one, of(one, "iss", []string{one.URL, two.URL})), ErrInvalid},
+		"with a slash more":          {by(one, of(one, "iss", one.URL+"/")), ErrInvalid},
+		"for more than an hour":      {by(one, of(one, "exp", now.Add(61*time.Minute).Unix())), ErrInvalid},
+		"of an issuer that is away":  {by(down, of(down)), ErrUnavailable},
+		"that is none":               {request("Bearer a.b.c"), ErrInvalid},
+		"that is base64 and nothing": {request("Bearer a.bm90aGluZw.c"), ErrInvalid},
+		"of a static kind":           {request("Bearer mrt_x_y"), ErrNone},
+		"that is not there":          {request(), ErrNone},
+	} {
+		if id, err := all.Identify(c.r); !errors.Is(err, c.want) || id.Tenant != "" {
+			t.Errorf("a token %s: %+v, %v", name, id, err)
+		}
+	}
+	if id, err := all.Identify(by(one, of(one))); err != nil {
+		t.Errorf("beside one that is away: %+v, %v", id, err)
+	}
+	for name, list := range map[string][]Issuer{
+		"twice":            {{URL: one.URL, Audience: "a", Tenants: map[string]string{"a": "a"}}, {URL: one.URL, Audience: "b", Tenants: map[string]string{"a": "a"}}},
+		"no tenants":       {{URL: one.URL, Audience: "a"}, {URL: two.URL, Audience: "a", Tenants: map[string]string{"a": "a"}}},
+		"no such scope":    {{URL: one.URL, Audience: "a", Scopes: map[string][]string{"x": {"root"}}}},
+		"no audience":      {{URL: one.URL}},
+		"not over the web": {{URL: "ftp://x", Audience: "a"}},
+	} {
+		if _, err := NewIssuers(list, nil, nil); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// Tokens that name keys which nobody has do not make the gateway ask their issuer without
+// end, and good ones are taken all the while.
+func TestIssuerIsNotFlooded(t *testing.T) {
+	i := newIssuer(t)
+	now := time.Now()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	o, err := NewOIDC(Issuer{URL: i.URL, Audience: "gateway"}, client, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := map[string]any{"iss": i.URL, "aud": "gateway", "sub": "a", "tenant": "acme", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
+	good := request("Bearer " + i.sign(t, jose.ES256, i.key.Load(), claims))
+	if _, err := o.Identify(good); err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 100 {
+		bad := request("Bearer " + i.sign(t, jose.ES256, &jose.JSONWebKey{Key: stranger, KeyID: fmt.Sprint("x", n)}, claims))
+		if _, err := o.Identify(bad); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("%d: %v", n, err)
+		}
+	}
+	if n := i.asked.Load(); n > askBurst+1 {
+		t.Errorf("the issuer was asked for keys %d times", n)
+	}
+	if _, err := o.Identify(good); err != nil {
+		t.Errorf("a good token afterwards: %v", err)
+	}
+}
+
 func TestOIDCSettings(t *testing.T) {
 	for _, c := range []Issuer{
 		{URL: "http://issuer.example", Audience: "a"}, {URL: "https://issuer.example"}, {URL: "https://u:p@issuer.example", Audience: "a"},

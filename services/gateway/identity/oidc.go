@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/time/rate"
 )
 
 // Issuer is an OpenID Connect issuer whose tokens are taken.
@@ -25,8 +28,18 @@ type Issuer struct {
 	Algorithms []string `yaml:"algorithms" json:"algorithms"`
 	// TenantClaim names the claim that is the tenant. Empty means "tenant".
 	TenantClaim string `yaml:"tenant_claim" json:"tenant_claim"`
+	// Tenants gives a tenant to a value of the claim; other values are none. Empty takes the
+	// value as it is, which only a single issuer may do: of several, none may speak for
+	// another's tenants.
+	Tenants map[string]string `yaml:"tenants" json:"tenants"`
 	// Subjects gives a tenant to a subject; it wins over the claim.
 	Subjects map[string]string `yaml:"subjects" json:"subjects"`
+	// ScopeClaim names the claim that has the scopes, as text with spaces or as a list.
+	// Empty means "scope" and "scp".
+	ScopeClaim string `yaml:"scope_claim" json:"scope_claim"`
+	// Scopes gives scopes to a value of it, a role perhaps; other values give none. Empty
+	// takes the scopes' own names.
+	Scopes map[string][]string `yaml:"scopes" json:"scopes"`
 }
 
 const (
@@ -36,13 +49,67 @@ const (
 	discoverEach = 5 * time.Second // at most, where the issuer does not answer
 	issuerWait   = 10 * time.Second
 	maxAnswer    = 1 << 20 // of an issuer
+	// An issuer is asked at most askBurst times at once and then every askEach: tokens that
+	// name keys which nobody knows cost their senders nothing.
+	askEach  = 5 * time.Second
+	askBurst = 10
 )
+
+// Issuers knows callers by signed bearer tokens of several issuers. A token is held
+// against the issuer that it names, and no other.
+type Issuers map[string]*OIDC
+
+// NewIssuers makes an authenticator. client and now may be nil.
+func NewIssuers(list []Issuer, client *http.Client, now func() time.Time) (Issuers, error) {
+	all := Issuers{}
+	for _, i := range list {
+		if all[i.URL] != nil {
+			return nil, fmt.Errorf("the issuer %.100s stands twice", i.URL)
+		}
+		if len(list) > 1 && len(i.Tenants)+len(i.Subjects) == 0 {
+			return nil, fmt.Errorf("the issuer %.100s has no tenants: of several issuers each says whose tokens it may give out", i.URL)
+		}
+		o, err := NewOIDC(i, client, now)
+		if err != nil {
+			return nil, err
+		}
+		o.mapped = len(list) > 1 || len(i.Tenants) > 0
+		all[i.URL] = o
+	}
+	return all, nil
+}
+
+// Identify implements Authenticator. What a token says of its issuer is not believed: it
+// only chooses whose keys it must be signed with.
+func (all Issuers) Identify(r *http.Request) (Identity, error) {
+	raw, ok := bearer(r)
+	if !ok || strings.Count(raw, ".") != 2 {
+		return Identity{}, ErrNone
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
+	if err != nil {
+		return Identity{}, ErrInvalid
+	}
+	var c struct {
+		Issuer string `json:"iss"`
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return Identity{}, ErrInvalid
+	}
+	o := all[c.Issuer]
+	if o == nil {
+		return Identity{}, fmt.Errorf("%w (its issuer is not one of gateway.auth.oidc)", ErrInvalid)
+	}
+	return o.Identify(r)
+}
 
 // OIDC knows callers by signed bearer tokens of one issuer.
 type OIDC struct {
 	cfg  Issuer
 	now  func() time.Time
 	http *http.Client
+	// mapped: the claim's value is no tenant by itself.
+	mapped bool
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier
@@ -72,6 +139,11 @@ func NewOIDC(cfg Issuer, client *http.Client, now func() time.Time) (*OIDC, erro
 	if cfg.TenantClaim == "" {
 		cfg.TenantClaim = "tenant"
 	}
+	for value, names := range cfg.Scopes {
+		if _, err := ParseScopes(names); err != nil {
+			return nil, fmt.Errorf("the scopes of %.40q of issuer %s: %w", value, cfg.URL, err)
+		}
+	}
 	if now == nil {
 		now = time.Now
 	}
@@ -79,8 +151,8 @@ func NewOIDC(cfg Issuer, client *http.Client, now func() time.Time) (*OIDC, erro
 		client = &http.Client{Timeout: issuerWait}
 	}
 	bounded := *client
-	bounded.Transport = boundedAnswers{client.Transport}
-	return &OIDC{cfg: cfg, now: now, http: &bounded}, nil
+	bounded.Transport = boundedAnswers{client.Transport, rate.NewLimiter(rate.Every(askEach), askBurst)}
+	return &OIDC{cfg: cfg, now: now, http: &bounded, mapped: len(cfg.Tenants) > 0}, nil
 }
 
 func loopback(u *url.URL) bool {
@@ -119,27 +191,43 @@ func (o *OIDC) caller(t *oidc.IDToken) (Identity, error) {
 	tenant, ok := o.cfg.Subjects[t.Subject]
 	if !ok {
 		tenant, _ = claims[o.cfg.TenantClaim].(string)
+		if o.mapped {
+			tenant = o.cfg.Tenants[tenant]
+		}
 	}
 	if tenant == "" {
 		return Identity{}, fmt.Errorf("%w (it names no tenant)", ErrInvalid)
 	}
-	id := Identity{Tenant: tenant, Subject: t.Issuer + "#" + t.Subject, Method: "oidc"}
-	var names []string
-	switch s := claims["scope"].(type) { // RFC 8693, section 4.2
-	case string:
-		names = strings.Fields(s)
-	case []any:
-		names = texts(s)
+	return Identity{Tenant: tenant, Subject: t.Issuer + "#" + t.Subject, Method: "oidc", Scopes: o.scopes(claims)}, nil
+}
+
+// scopes are those that the claims give; what is not known is for other services.
+func (o *OIDC) scopes(claims map[string]any) (out []Scope) {
+	from := []string{"scope", "scp"} // RFC 8693, section 4.2, and what others do
+	if o.cfg.ScopeClaim != "" {
+		from = []string{o.cfg.ScopeClaim}
 	}
-	if s, ok := claims["scp"].([]any); ok {
-		names = append(names, texts(s)...)
-	}
-	for _, n := range names { // others are other services'
-		if slices.Contains(Scopes(), Scope(n)) {
-			id.Scopes = append(id.Scopes, Scope(n))
+	for _, claim := range from {
+		var names []string
+		switch s := claims[claim].(type) {
+		case string:
+			names = strings.Fields(s)
+		case []any:
+			names = texts(s)
+		}
+		for _, n := range names {
+			given := []string{n}
+			if len(o.cfg.Scopes) > 0 {
+				given = o.cfg.Scopes[n]
+			}
+			for _, g := range given {
+				if s := Scope(g); slices.Contains(Scopes(), s) && !slices.Contains(out, s) {
+					out = append(out, s)
+				}
+			}
 		}
 	}
-	return id, nil
+	return out
 }
 
 func texts(list []any) (out []string) {
@@ -183,10 +271,19 @@ func isNetwork(err error) bool {
 	return errors.As(err, &u) || errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "fetching keys")
 }
 
-// boundedAnswers keeps an issuer from answering without end.
-type boundedAnswers struct{ next http.RoundTripper }
+// boundedAnswers keeps an issuer from answering without end, and from being asked without
+// end.
+type boundedAnswers struct {
+	next http.RoundTripper
+	asks *rate.Limiter
+}
+
+var errAskedEnough = errors.New("fetching keys: the issuer was asked often enough for now")
 
 func (b boundedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !b.asks.Allow() {
+		return nil, errAskedEnough
+	}
 	next := b.next
 	if next == nil {
 		next = http.DefaultTransport
