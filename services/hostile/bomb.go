@@ -16,22 +16,62 @@ type Bomb struct {
 	// Codes are how it may end; "" stands for samples. There is more than one where the
 	// versions of a library differ.
 	Codes []codecs.Code
-	Data  []byte
+	// Stage is where it is refused; "" where that is not always the same, or it gives
+	// samples.
+	Stage codecs.Stage
+	// Limits are lines for the recipe's limits, where those that hold take a bomb of full
+	// size.
+	Limits string
+	Data   []byte
 }
 
-// Bombs are all of them. load gives a file of testdata by its name.
-func Bombs(load func(name string) []byte) []Bomb {
+// Bombs are all of them. load gives a file of testdata by its name. Unless they are to be
+// full, those that cost time instead of a limit have a tenth of it.
+func Bombs(load func(name string) []byte, full bool) []Bomb {
+	m := maker{load, full}
 	var l []Bomb
-	for _, some := range [][]Bomb{pngBombs(load), gifBombs(load), jpegBombs(load), webpBombs(load), plainBombs(load), avifBombs(load),
-		isoBombs(load), fragmentBombs(load), matroskaBombs(load), soundBombs(load)} {
+	for _, some := range [][]Bomb{pngBombs(m), gifBombs(m), jpegBombs(m), webpBombs(m), plainBombs(m), avifBombs(m),
+		isoBombs(m), fragmentBombs(m), matroskaBombs(m), soundBombs(m)} {
 		l = append(l, some...)
 	}
 	return l
 }
 
+// maker is what bombs are made from.
+type maker struct {
+	load func(name string) []byte
+	full bool
+}
+
+// many is a count of what is many.
+func (m maker) many(n int) int {
+	if m.full {
+		return n
+	}
+	return n / 10
+}
+
+// side is one of a large picture.
+func (m maker) side(n uint32) uint32 {
+	if m.full {
+		return n
+	}
+	return n / 4
+}
+
 // one is a bomb that can end in the ways named.
 func one(name string, data []byte, codes ...codecs.Code) Bomb {
 	return Bomb{Name: name, Codes: codes, Data: data}
+}
+
+// probed is a bomb that is refused before anything is decoded.
+func probed(name string, data []byte, codes ...codecs.Code) Bomb {
+	return Bomb{Name: name, Codes: codes, Stage: codecs.StageProbe, Data: data}
+}
+
+// decoded is a bomb that is refused while it is decoded.
+func decoded(name string, data []byte, codes ...codecs.Code) Bomb {
+	return Bomb{Name: name, Codes: codes, Stage: codecs.StageDecode, Data: data}
 }
 
 // at returns data with b written at an offset.

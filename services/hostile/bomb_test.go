@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"flag"
 	"os"
 	"slices"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/millrace/millrace/pipeline/mill"
 	"github.com/millrace/millrace/services/settings"
 )
+
+var full = flag.Bool("full", false, "make bombs that cost time at full size")
 
 // load reads a file of testdata.
 func load(t testing.TB) func(string) []byte {
@@ -28,7 +31,7 @@ const wall = time.Minute
 
 // Each bomb ends by the limit that is there for it, and within its mill's memory.
 func TestBombs(t *testing.T) {
-	bombs, r, dir := Bombs(load(t)), parse(t, everything), t.TempDir()
+	bombs, dir := Bombs(load(t), *full), t.TempDir()
 	limits := settings.Default().Mill.Limits
 	pool := newPool(t, 1, func(c *mill.Config) { c.Refusals, c.Wall = 20, wall })
 	ended, slowest, slow := map[codecs.Code]int{}, time.Duration(0), ""
@@ -38,13 +41,20 @@ func TestBombs(t *testing.T) {
 			t.Fatalf("two bombs are called %q", b.Name)
 		}
 		names[b.Name] = true
-		res, err := send(t.Context(), pool, dir, b.Data, r)
+		recipe := everything
+		if b.Limits != "" {
+			recipe += "limits: {" + b.Limits + "}\n"
+		}
+		res, err := send(t.Context(), pool, dir, b.Data, parse(t, recipe))
 		if err != nil {
 			t.Fatalf("%s: %v", b.Name, err)
 		}
 		t.Logf("%-60s %9d bytes %6.2fs  %-18s %s", b.Name, len(b.Data), res.took.Seconds(), res.code(), detail(res))
 		if !slices.Contains(b.Codes, res.code()) {
 			t.Errorf("%s ended as %q (%v); want one of %q", b.Name, res.code(), res.Fault, b.Codes)
+		}
+		if res.Fault != nil && b.Stage != "" && res.Fault.Stage != string(b.Stage) {
+			t.Errorf("%s ended at %s (%v); want %s", b.Name, res.Fault.Stage, res.Fault, b.Stage)
 		}
 		ended[res.code()]++
 		if res.took > slowest {

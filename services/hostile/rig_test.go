@@ -250,7 +250,7 @@ func (r *rig) start() *worker {
 func (r *rig) settle(w *worker) {
 	r.t.Helper()
 	began, moved, done, told := time.Now(), time.Now(), int64(0), int64(0)
-	for total := int64(r.count(func(sent) bool { return true })); done < total; time.Sleep(200 * time.Millisecond) {
+	for total := int64(r.count(func(sent) bool { return true })); done < total; time.Sleep(500 * time.Millisecond) {
 		if w.ended() {
 			r.t.Fatalf("the worker ended with %v; it said:\n%s", w.cmd.ProcessState, w.tail())
 		}

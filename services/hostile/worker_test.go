@@ -74,7 +74,7 @@ func (w *worker) ended() bool {
 // watch looks at the worker's memory and at its mills.
 func (w *worker) watch() {
 	defer close(w.watched)
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
