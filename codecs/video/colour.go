@@ -103,8 +103,9 @@ func square(w, h int, sar codecs.Rational) (sw, sh int, ok bool) {
 
 // filters is the graph for a picture: zimg to full-range planar RGB at the picture's
 // own size, and only then, in RGB, to the size that makes pixels square. zimg takes
-// the place of chroma samples from the frame, and "left" where it does not say.
-func filters(f family, c tagged, tonemap bool, w, h, sw, sh int) string {
+// the place of chroma samples from the frame, and "left" where it does not say. crop, if
+// it is not empty, takes off what was padded, once there is no chroma that it could cut.
+func filters(f family, c tagged, tonemap bool, crop string, w, h, sw, sh int) string {
 	from := "zscale=matrixin=gbr:rangein=full"
 	if f == familyYUV {
 		rng := "full"
@@ -114,10 +115,10 @@ func filters(f family, c tagged, tonemap bool, w, h, sw, sh int) string {
 		from = fmt.Sprintf("zscale=matrixin=%d:rangein=%s:filter=bilinear", c.matrix, rng)
 	}
 	const rgb = ":matrix=gbr:range=full:dither=none,format=gbrp"
-	chain := from + rgb
+	chain := from + rgb + crop
 	if tonemap {
 		// Approximate curves would differ from one processor to another.
-		chain = from + fmt.Sprintf(":primariesin=%d:transferin=%d:transfer=linear:matrix=gbr:range=full:npl=100:agamma=0,format=gbrpf32le", c.primaries, c.transfer) +
+		chain = from + fmt.Sprintf(":primariesin=%d:transferin=%d:transfer=linear:matrix=gbr:range=full:npl=100:agamma=0,format=gbrpf32le", c.primaries, c.transfer) + crop +
 			",zscale=primaries=bt709,tonemap=tonemap=hable:desat=0:peak=10" +
 			",zscale=transfer=bt709:agamma=0" + rgb
 	}

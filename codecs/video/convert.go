@@ -63,10 +63,10 @@ type view struct {
 // convert fills out with the frame's picture: RGB, square pixels, upright. It uses the
 // frame up. out.Pix is c's own and is overwritten by the next call.
 func (c *converter) convert(f *astiav.Frame, t tags, v view, out *codecs.Frame) error {
-	w, h := f.Width(), f.Height()
+	w, h, format := f.Width(), f.Height(), f.PixelFormat().Name()
 	fam := familyOf(f.PixelFormat())
 	if fam == familyNone {
-		return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "pixels come as %s, which has no exact way to RGB here", f.PixelFormat().Name())
+		return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "pixels come as %s, which has no exact way to RGB here", format)
 	}
 	col := tagColour(t, f.PixelFormat(), h)
 	out.Colour, out.BeforeWidth, out.BeforeHeight = col.Colour, w, h
@@ -83,6 +83,8 @@ func (c *converter) convert(f *astiav.Frame, t tags, v view, out *codecs.Frame) 
 			return err
 		}
 		out.Applied = append(out.Applied, fmt.Sprintf("sar:%d/%d", v.sar.Num, v.sar.Den))
+	} else if v.sar.Num != v.sar.Den {
+		out.Applied = append(out.Applied, "sar:ignored")
 	}
 	out.Applied = append(out.Applied, v.applied()...)
 	picture, limited := f, col.limited
@@ -90,14 +92,22 @@ func (c *converter) convert(f *astiav.Frame, t tags, v view, out *codecs.Frame) 
 		if fam == familyDirect && (!tonemap || limited || !takenByZimg(f.PixelFormat())) {
 			if err := toPlanar(f, c.planar, limited); err != nil {
 				c.planar.Unref()
-				return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "%s pixels could not be read: %w", f.PixelFormat().Name(), err)
+				return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "%s pixels could not be read: %w", format, err)
 			}
 			defer c.planar.Unref()
 			picture = c.planar
 		}
-		if err := c.filter(picture, filters(fam, col, tonemap, w, h, sw, sh), col.chroma); err != nil {
+		crop := ""
+		if padded, err := pad(picture, c.planar); err != nil || padded {
+			defer c.planar.Unref()
+			if err != nil {
+				return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode, "%s pixels could not be read: %w", format, err)
+			}
+			picture, crop = c.planar, fmt.Sprintf(",crop=%d:%d:0:0", w, h)
+		}
+		if err := c.filter(picture, filters(fam, col, tonemap, crop, w, h, sw, sh), col.chroma); err != nil {
 			return codecs.Errorf(codecs.CodeUnsupported, codecs.StageDecode,
-				"%dx%d %s pixels with matrix %q could not be made RGB: %w", w, h, f.PixelFormat().Name(), col.Matrix, err)
+				"%dx%d %s pixels with matrix %q could not be made RGB: %w", w, h, format, col.Matrix, err)
 		}
 		defer c.out.Unref()
 		picture, limited = c.out, false

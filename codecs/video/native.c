@@ -237,6 +237,37 @@ int mr_paint(const void *frame, uint8_t *dst, int64_t xstep, int64_t ystep, int 
 	return paint(frame, &t, limited);
 }
 
+int mr_pad(const void *frame, void *dst)
+{
+	const AVFrame *f = frame;
+	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+	if (!d || !is_planar(d))
+		return 0;
+	int padded_w = FFALIGN(f->width, 1 << d->log2_chroma_w), padded_h = FFALIGN(f->height, 1 << d->log2_chroma_h);
+	if (padded_w == f->width && padded_h == f->height)
+		return 0;
+	AVFrame *o = dst;
+	o->format = f->format;
+	o->width = padded_w;
+	o->height = padded_h;
+	int ret = av_frame_get_buffer(o, 0);
+	if (ret < 0 || (ret = av_frame_copy_props(o, f)) < 0)
+		return ret;
+	for (int c = 0; c < d->nb_components; c++) {
+		int p = d->comp[c].plane, step = d->comp[c].step, chroma = c == 1 || c == 2;
+		int w = chroma ? AV_CEIL_RSHIFT(f->width, d->log2_chroma_w) : f->width;
+		int h = chroma ? AV_CEIL_RSHIFT(f->height, d->log2_chroma_h) : f->height;
+		int wide = chroma ? w : o->width, high = chroma ? h : o->height;
+		for (int y = 0; y < high; y++) {
+			uint8_t *row = o->data[p] + (ptrdiff_t)y * o->linesize[p];
+			memcpy(row, f->data[p] + (ptrdiff_t)(y < h ? y : h - 1) * f->linesize[p], (size_t)w * step);
+			for (int x = w; x < wide; x++)
+				memcpy(row + (size_t)x * step, row + (size_t)(w - 1) * step, step);
+		}
+	}
+	return 1;
+}
+
 int mr_to_planar(const void *frame, void *dst, int limited)
 {
 	const AVFrame *f = frame;

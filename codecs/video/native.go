@@ -105,6 +105,16 @@ func paint(f *astiav.Frame, dst []byte, o orientation, limited bool) error {
 	return nil
 }
 
+// pad fills the empty dst with a frame whose sides zimg would refuse, as they are no
+// multiple of what a chroma sample covers, and reports whether it is such a frame.
+func pad(f, dst *astiav.Frame) (bool, error) {
+	ret := C.mr_pad(f.UnsafePointer(), dst.UnsafePointer())
+	if ret < 0 {
+		return false, astiav.Error(ret)
+	}
+	return ret > 0, nil
+}
+
 // toPlanar fills the empty dst with a frame of familyDirect as full-range GBRP.
 func toPlanar(f, dst *astiav.Frame, limited bool) error {
 	if ret := C.mr_to_planar(f.UnsafePointer(), dst.UnsafePointer(), flag(limited)); ret < 0 {

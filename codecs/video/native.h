@@ -46,6 +46,11 @@ int mr_is_full_range(int pix_fmt); // yuvj
 // lie in its buffer. limited expands 16..235. Returns 0, or an AVERROR.
 int mr_paint(const void *frame, uint8_t *dst, int64_t xstep, int64_t ystep, int limited);
 
+// mr_pad fills dst, an empty AVFrame, with a planar picture whose sides are no multiple of
+// what one chroma sample covers, and repeats its last column and row up to there. Returns
+// 1, 0 if there is nothing to pad, or an AVERROR.
+int mr_pad(const void *frame, void *dst);
+
 // mr_to_planar fills dst, an empty AVFrame, with the picture as GBRP.
 int mr_to_planar(const void *frame, void *dst, int limited);
 

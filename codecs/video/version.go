@@ -22,7 +22,7 @@ func Missing() []string {
 			missing = append(missing, "decoder "+d)
 		}
 	}
-	for _, f := range []string{"buffer", "buffersink", "zscale", "format", "bwdif", "tonemap"} {
+	for _, f := range []string{"buffer", "buffersink", "zscale", "format", "crop", "bwdif", "tonemap"} {
 		if astiav.FindFilterByName(f) == nil {
 			missing = append(missing, "filter "+f)
 		}

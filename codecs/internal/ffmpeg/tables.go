@@ -21,16 +21,19 @@ const (
 var nests = map[string]bool{"moov": true, "trak": true, "mdia": true, "minf": true, "stbl": true, "edts": true, "dinf": true, "moof": true, "traf": true, "mfra": true}
 
 // CheckTables refuses an ISO file (MP4, QuickTime) in which a table claims more entries
-// than its box has bytes for: a demuxer makes room for what is claimed. A box's size is
-// taken at its word, so a file that merely ends early is not refused here.
+// than its box has bytes for: a demuxer makes room for what is claimed. It also refuses a
+// track of pictures or sound whose clock has no ticks, to which FFmpeg gives one a second.
+// A box's size is taken at its word, so a file that merely ends early is not refused here.
 func CheckTables(src codecs.Source) error {
-	w := tables{src: src}
+	w := tables{src: src, ticks: 1}
 	return w.walk(0, src.Size(), 0)
 }
 
 type tables struct {
 	src  codecs.Source
 	seen int
+	// ticks a second of the clock in the last mdhd
+	ticks int32
 }
 
 func (w *tables) walk(at, end int64, depth int) error {
@@ -66,10 +69,13 @@ func (w *tables) walk(at, end int64, depth int) error {
 
 // check looks at one box whose body has size bytes.
 func (w *tables) check(name string, at, size int64) error {
-	var b [20]byte
+	var b [24]byte
 	n := min(size, int64(len(b)), w.src.Size()-at)
 	if n < 8 || !ReadAt(w.src, b[:n], at) {
 		return nil
+	}
+	if err := w.clock(name, b[:n]); err != nil {
+		return err
 	}
 	count, each, most := entries(name, b[:n])
 	if each > 0 {
@@ -77,6 +83,23 @@ func (w *tables) check(name string, at, size int64) error {
 	}
 	if count > most {
 		return codecs.Errorf(codecs.CodeLimitTables, codecs.StageProbe, "a table %q claims %d entries; its %d bytes may hold %d", name, count, size, most)
+	}
+	return nil
+}
+
+// clock remembers a track's clock (ISO 14496-12, 8.4.2), which stands ahead of its kind.
+func (w *tables) clock(name string, b []byte) error {
+	switch at := 12; {
+	case name == "mdhd":
+		if b[0] == 1 {
+			at = 20
+		}
+		w.ticks = 1
+		if len(b) >= at+4 {
+			w.ticks = int32(binary.BigEndian.Uint32(b[at:]))
+		}
+	case name == "hdlr" && len(b) >= 12 && w.ticks <= 0 && (string(b[8:12]) == "vide" || string(b[8:12]) == "soun"):
+		return codecs.Errorf(codecs.CodeTime, codecs.StageProbe, "a track's clock has %d ticks a second", w.ticks)
 	}
 	return nil
 }

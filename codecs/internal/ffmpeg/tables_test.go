@@ -77,6 +77,38 @@ func TestCheckTables(t *testing.T) {
 	}
 }
 
+// A clock without ticks is refused where it is that of pictures or sound.
+func TestCheckClocks(t *testing.T) {
+	hdlr := func(kind string) []byte { return box("hdlr", make([]byte, 8), []byte(kind), make([]byte, 13)) }
+	old := func(ticks uint32) []byte {
+		return box("mdhd", number(0), number(0), number(0), number(ticks), make([]byte, 8))
+	}
+	wide := func(ticks uint32) []byte {
+		return box("mdhd", number(1<<24), make([]byte, 16), number(ticks), make([]byte, 12))
+	}
+	for _, c := range []struct {
+		name    string
+		mdia    []byte
+		refused bool
+	}{
+		{"ticks", box("mdia", old(600), hdlr("vide")), false},
+		{"no ticks", box("mdia", old(0), hdlr("vide")), true},
+		{"no ticks of sound", box("mdia", old(0), hdlr("soun")), true},
+		{"no ticks of chapters", box("mdia", old(0), hdlr("text")), false},
+		{"less than none", box("mdia", old(1<<31), hdlr("vide")), true},
+		{"64 bits", box("mdia", wide(600), hdlr("vide")), false},
+		{"64 bits, no ticks", box("mdia", wide(0), hdlr("vide")), true},
+		{"cut", box("mdia", box("mdhd", number(0), number(0)), hdlr("vide")), false},
+	} {
+		other := box("trak", box("mdia", old(0), hdlr("meta")))
+		good := box("trak", box("mdia", old(600), hdlr("vide")))
+		err := CheckTables(bytes.NewReader(box("moov", other, good, box("trak", c.mdia))))
+		if e := codecs.AsError(err); c.refused != (e != nil && e.Code == codecs.CodeTime) || !c.refused && err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 // No valid file is refused.
 func TestCheckTablesPasses(t *testing.T) {
 	for name, data := range isoFiles(t) {
@@ -131,7 +163,7 @@ func FuzzCheckTables(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		src := &reading{Reader: bytes.NewReader(data)}
 		err := CheckTables(src)
-		if e := codecs.AsError(err); err != nil && (e == nil || e.Code != codecs.CodeLimitTables) {
+		if e := codecs.AsError(err); err != nil && (e == nil || e.Code != codecs.CodeLimitTables && e.Code != codecs.CodeTime) {
 			t.Errorf("%v", err)
 		}
 		if most := 3 * (len(data)/8 + 1); src.reads > most {
