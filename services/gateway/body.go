@@ -27,8 +27,13 @@ type pacedBody struct {
 	limits  Limits
 }
 
+// due is when a body must have had more than n bytes.
+func (l Limits) due(start time.Time, n int64) time.Time {
+	return start.Add(l.Idle + time.Duration(float64(n)/float64(l.MinRate)*float64(time.Second)))
+}
+
 func (b *pacedBody) Read(p []byte) (int, error) {
-	due := b.start.Add(b.limits.Idle + time.Duration(float64(b.n)/float64(b.limits.MinRate)*float64(time.Second)))
+	due := b.limits.due(b.start, b.n)
 	idle := time.Now().Add(b.limits.Idle)
 	if idle.Before(due) {
 		due = idle

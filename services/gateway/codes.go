@@ -20,6 +20,7 @@ const (
 	codeNotFound    codecs.Code = "request.not-found"    // no such path, job or upload
 	codeRate        codecs.Code = "rate.limited"         // more requests than the tenant may make
 	codeBusy        codecs.Code = "rate.busy"            // more requests at once than there may be
+	codeQuota       codecs.Code = "rate.quota"           // more bytes than the tenant may send in a day
 	codeKeyReused   codecs.Code = "idempotency.mismatch" // a key with another body
 	codeKeyUnderway codecs.Code = "idempotency.underway" // its first request has not ended
 	codeQueue       codecs.Code = "transient.queue"      // the topic did not acknowledge

@@ -63,12 +63,17 @@ type Tenant struct {
 	// Sources that its jobs may name: s3://bucket/prefix/ or https://host/prefix/; "*" is
 	// any of these schemes. Empty means that it sends bytes only.
 	Sources []string `yaml:"sources"`
-	// Rate is requests a second on average, Burst how many at once.
+	// Rate is requests a second on average; 0 means limits.rate. Burst is how many at once;
+	// 0 means those of a second.
 	Rate  float64 `yaml:"rate"`
 	Burst int     `yaml:"burst"`
+	// DayBytes is how many bytes of bodies it may send in a day to one gateway; 0 means
+	// limits.bytes_per_day. What others fetch for its jobs does not count.
+	DayBytes int64 `yaml:"bytes_per_day"`
 	// MaxBytes bounds a medium that is sent; 0 means limits.max_bytes.
 	MaxBytes int64 `yaml:"max_bytes"`
-	// Uploads is how many requests with media may be under way; 0 means limits.uploads.
+	// Uploads is how many requests with bodies may be under way; 0 means limits.uploads,
+	// or half of them where there are other tenants.
 	Uploads int `yaml:"uploads"`
 }
 
@@ -86,6 +91,9 @@ type Limits struct {
 	// Uploads is how many requests with media or jobs may be under way, over all
 	// tenants. Each costs up to about 40 MiB of memory, a resumable one 17 MiB.
 	Uploads int `yaml:"uploads"`
+	// Rate and DayBytes are those of tenants that have none of their own.
+	Rate     float64 `yaml:"rate"`
+	DayBytes int64   `yaml:"bytes_per_day"`
 	// Header bounds the time for a request's headers; Idle that without a byte of its
 	// body; MinRate, in bytes a second, is what a body must keep up on average.
 	Header  time.Duration `yaml:"header_timeout"`
@@ -110,7 +118,7 @@ func DefaultConfig() Config {
 		Listen: DefaultListen, Drain: 5 * time.Second, Finish: 30 * time.Second,
 		Limits: Limits{
 			Inline: message.MaxValue, MaxBytes: 2 << 30, MaxUpload: 100 << 30,
-			Batch: 1000, BatchBytes: 16 << 20, Uploads: 16,
+			Batch: 1000, BatchBytes: 16 << 20, Uploads: 16, Rate: 10_000, DayBytes: 10 << 40,
 			Header: 10 * time.Second, Idle: 30 * time.Second, MinRate: 16 << 10, Publish: 30 * time.Second,
 			Expire: 48 * time.Hour, Idempotency: 24 * time.Hour, IdempotencyKeys: 100_000,
 		},
@@ -181,7 +189,7 @@ func (c Config) validateTenants() error {
 			return fmt.Errorf("%s.name is %.80q: want up to 63 of a-z 0-9 -", at, t.Name)
 		case seen[t.Name]:
 			return fmt.Errorf("%s: tenant %s stands twice", at, t.Name)
-		case t.Rate < 0 || t.Burst < 0 || t.MaxBytes < 0 || t.Uploads < 0:
+		case t.Rate < 0 || t.Burst < 0 || t.MaxBytes < 0 || t.Uploads < 0 || t.DayBytes < 0:
 			return fmt.Errorf("%s (%s) has a limit below 0", at, t.Name)
 		case slices.Contains(t.Datasets, ""):
 			return fmt.Errorf("%s (%s).datasets has an empty name", at, t.Name)
@@ -202,13 +210,16 @@ func (l Limits) validate() error {
 		n    int64
 	}{
 		{"inline_bytes", l.Inline}, {"max_bytes", l.MaxBytes}, {"max_upload_bytes", l.MaxUpload}, {"batch", int64(l.Batch)},
-		{"batch_bytes", l.BatchBytes}, {"uploads", int64(l.Uploads)}, {"header_timeout", int64(l.Header)}, {"idle_timeout", int64(l.Idle)},
+		{"batch_bytes", l.BatchBytes}, {"uploads", int64(l.Uploads)}, {"bytes_per_day", l.DayBytes}, {"header_timeout", int64(l.Header)}, {"idle_timeout", int64(l.Idle)},
 		{"min_rate", l.MinRate}, {"publish_timeout", int64(l.Publish)}, {"upload_expiry", int64(l.Expire)},
 		{"idempotency_window", int64(l.Idempotency)}, {"idempotency_keys", int64(l.IdempotencyKeys)},
 	} {
 		if v.n < 1 {
 			return fmt.Errorf("gateway.limits.%s is %d: every limit needs a value above 0", v.name, v.n)
 		}
+	}
+	if l.Rate <= 0 {
+		return fmt.Errorf("gateway.limits.rate is %v: every limit needs a value above 0", l.Rate)
 	}
 	if l.Inline > message.MaxValue {
 		return fmt.Errorf("gateway.limits.inline_bytes is %d: a record holds %d at most", l.Inline, message.MaxValue)

@@ -80,9 +80,10 @@ func New(ctx context.Context, p Parts) (*Gateway, error) {
 		list = append([]Tenant{noAuthTenant()}, list...)
 	}
 	for _, t := range list {
-		if g.tenants[t.Name], err = newTenant(t, p.Config.Limits); err != nil {
+		if g.tenants[t.Name], err = newTenant(t, p.Config.Limits, len(list) > 1, p.Now); err != nil {
 			return nil, err
 		}
+		g.metrics.quota(g.tenants[t.Name])
 	}
 	if g.handles, err = openHandles(ctx, p.Store, p.Config.HandleKey, p.Topic); err != nil {
 		return nil, err

@@ -39,6 +39,13 @@ func newMetrics() *metrics {
 	return m
 }
 
+// quota tells what a tenant may send still.
+func (m *metrics) quota(t *tenant) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_gateway_quota_bytes", Help: "Bytes that the tenant may send now, of those of a day.", ConstLabels: prometheus.Labels{"tenant": t.Name},
+	}, func() float64 { return max(t.quota.available(), 0) }))
+}
+
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

@@ -97,6 +97,9 @@ func mediaProblem(e *codecs.Error) *problem {
 	return &problem{status: status, code: e.Code, detail: e.Detail}
 }
 
+// retryAfter is the header's value.
+func (p *problem) retryAfter() string { return strconv.Itoa(int(math.Ceil(p.wait.Seconds()))) }
+
 // refuse writes a refusal. The log has its cause.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
@@ -111,7 +114,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	if p.wait > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.wait.Seconds()))))
+		h.Set("Retry-After", p.retryAfter())
 	}
 	write(w, p.status, p.body(info.id))
 }

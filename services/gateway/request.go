@@ -176,6 +176,12 @@ func (g *Gateway) slotted(next handlerFunc) handlerFunc {
 			w.Header().Set("Connection", "close")
 			return &problem{status: http.StatusServiceUnavailable, code: codeDraining, wait: time.Second, detail: "this gateway is about to end; go on with the upload, which leads to another"}
 		}
+		if !strings.HasPrefix(r.URL.Path, uploadsPath) { // of an upload each piece counts that comes
+			if err := c.quota.fits(r.ContentLength); err != nil {
+				return err
+			}
+		}
+		r.Body = &metered{r.Body, c.quota}
 		select {
 		case c.slots <- struct{}{}:
 			defer func() { <-c.slots }()

@@ -18,22 +18,33 @@ import (
 type tenant struct {
 	Tenant
 	sources []sourceRule
-	limiter *rate.Limiter // nil: no limit
+	limiter *rate.Limiter
+	quota   *quota
 	slots   chan struct{} // one for each request with media under way
 }
 
-func newTenant(t Tenant, l Limits) (*tenant, error) {
+// newTenant makes one of several, or the only one. now may be nil.
+func newTenant(t Tenant, l Limits, several bool, now func() time.Time) (*tenant, error) {
 	if t.MaxBytes == 0 {
 		t.MaxBytes = max(l.MaxBytes, l.MaxUpload)
 	}
 	n := t.Uploads
 	if n == 0 {
 		n = l.Uploads
+		if several { // nobody keeps all others out
+			n = max(n/2, 1)
+		}
 	}
-	w := &tenant{Tenant: t, slots: make(chan struct{}, n)}
-	if t.Rate > 0 {
-		w.limiter = rate.NewLimiter(rate.Limit(t.Rate), max(t.Burst, 1))
+	if t.Rate == 0 {
+		t.Rate = l.Rate
 	}
+	if t.Burst == 0 {
+		t.Burst = max(int(t.Rate), 1)
+	}
+	if t.DayBytes == 0 {
+		t.DayBytes = l.DayBytes
+	}
+	w := &tenant{Tenant: t, slots: make(chan struct{}, n), limiter: rate.NewLimiter(rate.Limit(t.Rate), t.Burst), quota: newQuota(t.DayBytes, now)}
 	for _, s := range t.Sources {
 		r, err := newSourceRule(s)
 		if err != nil {
@@ -47,9 +58,6 @@ func newTenant(t Tenant, l Limits) (*tenant, error) {
 // allow takes n requests from the tenant's rate. If there are not so many left it says
 // when there will be.
 func (t *tenant) allow(n int) (wait time.Duration, ok bool) {
-	if t.limiter == nil {
-		return 0, true
-	}
 	now := time.Now()
 	r := t.limiter.ReserveN(now, min(n, t.limiter.Burst()))
 	if d := r.DelayFrom(now); d > 0 {

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tus/tusd/v2/pkg/handler"
@@ -62,11 +64,11 @@ func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
 				w.Header().Set(jobHeader, job)
 			}
 		}
-		body := &endingBody{ReadCloser: r.Body, begun: newBegun()}
+		body := &endingBody{ReadCloser: r.Body, begun: newBegun(), start: time.Now()}
 		defer body.begun.now()
 		r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body.begun))
 		r.Body = body
-		tw := &tusWriter{ResponseWriter: w, body: body, expires: time.Now().Add(g.cfg.Limits.Expire)}
+		tw := &tusWriter{ResponseWriter: w, body: body, limits: g.cfg.Limits, expires: time.Now().Add(g.cfg.Limits.Expire)}
 		inner.ServeHTTP(tw, r)
 		return tw.problem()
 	}
@@ -231,8 +233,12 @@ func first(a, b string) string {
 func tusError(err error) error {
 	p := problemOf(err)
 	b, _ := json.Marshal(p.body("")) // of strings and numbers
+	head := handler.HTTPHeader{"Content-Type": "application/problem+json"}
+	if p.wait > 0 {
+		head["Retry-After"] = p.retryAfter()
+	}
 	return handler.Error{ErrorCode: string(p.code), Message: p.detail, HTTPResponse: handler.HTTPResponse{
-		StatusCode: p.status, Body: string(b), Header: handler.HTTPHeader{"Content-Type": "application/problem+json"},
+		StatusCode: p.status, Body: string(b), Header: head,
 	}}
 }
 
@@ -241,6 +247,7 @@ func tusError(err error) error {
 type tusWriter struct {
 	http.ResponseWriter
 	body    *endingBody
+	limits  Limits
 	expires time.Time
 	failed  int
 	text    []byte
@@ -248,11 +255,14 @@ type tusWriter struct {
 
 func (w *tusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SetReadDeadline lifts the deadline once the body has come whole: the server takes one
+// SetReadDeadline holds the body to the least rate, and lifts the deadline once the body has come whole: the server takes one
 // that passes for the sender having gone, while the store puts the parts together.
 func (w *tusWriter) SetReadDeadline(t time.Time) error {
-	if w.body.ended {
+	switch due := w.limits.due(w.body.start, w.body.n.Load()); {
+	case w.body.ended.Load():
 		t = time.Time{}
+	case due.Before(t):
+		t = due
 	}
 	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
 }
@@ -266,13 +276,21 @@ func (w *tusWriter) SetWriteDeadline(t time.Time) error {
 type endingBody struct {
 	io.ReadCloser
 	begun *begun
-	ended bool
+	start time.Time
+	n     atomic.Int64 // tusd asks for deadlines from another goroutine, too
+	ended atomic.Bool
 }
 
 func (b *endingBody) Read(p []byte) (int, error) {
 	b.begun.now()
 	n, err := b.ReadCloser.Read(p)
-	b.ended = b.ended || errors.Is(err, io.EOF)
+	b.n.Add(int64(n))
+	if errors.Is(err, io.EOF) {
+		b.ended.Store(true)
+	}
+	if p := (*problem)(nil); errors.As(err, &p) {
+		err = tusError(p)
+	}
 	return n, err
 }
 
@@ -333,6 +351,8 @@ func tusProblem(status int, text string) *problem {
 		return &problem{status: status, code: codeDigest, detail: detail}
 	case name == upload.ErrNewer.ErrorCode:
 		return &problem{status: status, code: codeNewer, detail: detail, wait: problemWait}
+	case name == handler.ErrReadTimeout.ErrorCode:
+		return &problem{status: http.StatusRequestTimeout, code: codeTooSlow, detail: "the body did not come in time; ask for the upload's offset and go on"}
 	case status == http.StatusNotFound:
 		return &problem{status: status, code: codeNotFound, detail: "there is no such upload of this tenant; it may have expired"}
 	case status >= http.StatusInternalServerError:
@@ -349,14 +369,13 @@ func (w *tusWriter) problem() error {
 	w.Header().Del("Content-Length")
 	var p Problem
 	if json.Unmarshal(w.text, &p) == nil && p.Code != "" {
-		return &problem{status: p.Status, code: p.Code, detail: p.Detail, wait: waitOf(p.Status)}
+		return &problem{status: p.Status, code: p.Code, detail: p.Detail, wait: w.wait()}
 	}
 	return tusProblem(w.failed, string(w.text))
 }
 
-func waitOf(status int) time.Duration {
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		return problemWait
-	}
-	return 0
+// wait is the Retry-After that a problem of ours had on its way through tusd.
+func (w *tusWriter) wait() time.Duration {
+	n, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+	return time.Duration(n) * time.Second
 }
