@@ -274,3 +274,69 @@ func TestUploadSettles(t *testing.T) {
 	r.sweepOnce(t.Context(), time.Now().Add(time.Minute))
 	r.leftovers(path[strings.LastIndexByte(path, '/')+1:])
 }
+
+// An upload that can not be a job any more does not stay for ever.
+func TestUploadOfNobody(t *testing.T) {
+	r := newRig(t)
+	data := []byte("0123456789")
+	pathOf := func() (string, string) {
+		path := r.begin(len(data), metadata("dataset", "cats"))
+		good := r.topic.limits.Publish
+		r.topic.limits.Publish = time.Nanosecond
+		r.refused(503, "transient.queue", "PATCH", path, bytes.NewReader(data), "Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset", "0")
+		r.topic.limits.Publish = good
+		return path, path[strings.LastIndexByte(path, '/')+1:]
+	}
+	_, id := pathOf()
+	r.tenants["acme"].Datasets = []string{"dogs"}
+	r.sweepOnce(t.Context(), time.Now().Add(time.Minute))
+	r.leftovers(id, "") // the medium, which a job may name
+	r.tenants["acme"].Datasets = []string{"cats"}
+	_, id = pathOf()
+	acme := r.tenants["acme"]
+	delete(r.tenants, "acme")
+	r.sweepOnce(t.Context(), time.Now().Add(time.Minute))
+	r.tenants["acme"] = acme
+	r.leftovers(id, "")
+	if n := r.size(); n != 0 {
+		t.Errorf("%d records", n)
+	}
+}
+
+// What is left of uploads on S3 ends: parts cost space, and no listing of objects shows
+// them.
+func TestSweepOnS3(t *testing.T) {
+	opened := store.NewRetry(s3test.Start(t).Open(t), store.Policy{})
+	r := newRig(t, func(p *Parts) { p.Store = opened })
+	data := noise(17 << 20)
+	path := r.begin(len(data), metadata("dataset", "cats"))
+	if resp := r.patch(path, 0, bytes.NewReader(data[:16<<20])); resp.StatusCode != 204 {
+		t.Fatal(resp.StatusCode)
+	}
+	parted, _ := store.AsParted(opened)
+	for _, key := range []string{"_upload/other/" + strings.Repeat("0", 26), "_upload/gone/" + strings.Repeat("a", 64), "data/of/others"} {
+		if _, err := parted.BeginParts(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() (n int) {
+		u, _ := store.AsUnfinished(opened)
+		for _, err := range u.Unfinished(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	r.sweepOnce(t.Context(), time.Now().Add(-time.Hour))
+	if n := count(); n != 4 {
+		t.Errorf("of 4 young attempts there are %d", n)
+	}
+	r.sweepOnce(t.Context(), time.Now().Add(time.Minute))
+	if n := count(); n != 1 { // that of others
+		t.Errorf("there are %d attempts", n)
+	}
+	r.leftovers(path[strings.LastIndexByte(path, '/')+1:])
+	r.refused(404, "request.not-found", "PATCH", path, bytes.NewReader(data[16<<20:]), "Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset", fmt.Sprint(16<<20))
+}

@@ -135,8 +135,8 @@ func (w *sweeper) ended(ctx context.Context) error {
 	default:
 		w.n.Old++
 	}
-	bare := State{Tenant: w.tenant, ID: w.id}
-	return w.s.parts.Delete(ctx, bare.Key()+doneEnd)
+	bare := &Upload{s: w.s, State: State{Tenant: w.tenant, ID: w.id, Complete: true}}
+	return bare.Forget(ctx)
 }
 
 func (w *sweeper) settled(ctx context.Context, u *Upload) error {

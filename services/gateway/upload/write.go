@@ -231,6 +231,14 @@ func (u *Upload) Remove(ctx context.Context) error {
 	return u.clear(ctx)
 }
 
+// Forget takes away all that is known of an upload; a complete one's object stays.
+func (u *Upload) Forget(ctx context.Context) error {
+	if !u.Complete {
+		return u.Remove(ctx)
+	}
+	return u.s.parts.Delete(ctx, u.Key()+doneEnd)
+}
+
 // clear takes away where an upload stood, and its tails. How it ended stays.
 func (u *Upload) clear(ctx context.Context) error {
 	var errs []error
