@@ -9,13 +9,14 @@ import (
 	"github.com/millrace/millrace/pipeline"
 )
 
-// budget is the time that a job may take of a child: a base and a share of how long its
-// media last, up to a cap. What a child says of its media it is believed, since a lie
+// budget is the time that a job may take of a child: a base, a share of how long its
+// media last, and some for each picked frame that came, up to a cap. What a child says of its media it is believed, since a lie
 // gains no more than the cap.
 type budget struct {
-	lim  Limits
-	used time.Duration // in which the parent waited for the child
-	pace pace
+	lim   Limits
+	used  time.Duration // in which the parent waited for the child
+	pace  pace
+	picks uint64 // that came so far, of all media
 	// began is what was used when the picks of the medium under way began to come.
 	began time.Duration
 }
@@ -50,16 +51,18 @@ func parsePace(b []byte) (pace, error) {
 // wall is what the job may take in all.
 func (b *budget) wall() time.Duration {
 	l := b.lim
-	if l.WallBase >= l.Wall || b.pace.media >= (l.Wall-l.WallBase)/time.Duration(l.WallFactor) {
+	s := l.WallBase.Seconds() + b.pace.media.Seconds()*float64(l.WallFactor) + float64(b.picks)*l.WallFrame.Seconds()
+	if s >= l.Wall.Seconds() {
 		return l.Wall
 	}
-	return l.WallBase + b.pace.media*time.Duration(l.WallFactor)
+	return time.Duration(s * float64(time.Second))
 }
 
 // late is the fault of a job that took all of its time.
 func (b *budget) late() *codecs.Error {
 	if w := b.wall(); w < b.lim.Wall {
-		return fault(pipeline.CodeTimeout, "the job took longer than %v, which is mill.wall_base and %d times the %v that its media last", w, b.lim.WallFactor, b.pace.media.Round(time.Millisecond))
+		return fault(pipeline.CodeTimeout, "the job took longer than %v, which is mill.wall_base, %d times the %v that its media last, and mill.wall_frame for each of %d picked frames",
+			w.Round(time.Millisecond), b.lim.WallFactor, b.pace.media.Round(time.Millisecond), b.picks)
 	}
 	return fault(pipeline.CodeTimeout, "the job took longer than the %v of mill.max_wall", b.lim.Wall)
 }
@@ -72,8 +75,9 @@ const judgeAfter = time.Minute
 // take more than twice the cap: picks are taken to come as fast as they have so far.
 func (b *budget) note(p pace) *codecs.Error {
 	if p.picks == 0 || p.of != b.pace.of || p.picks < b.pace.picks {
-		b.began = b.used
+		b.began, b.pace.picks = b.used, 0
 	}
+	b.picks += p.picks - b.pace.picks
 	b.pace = p
 	took := b.used - b.began
 	if p.picks == 0 || took < min(judgeAfter, b.lim.Wall/4) {

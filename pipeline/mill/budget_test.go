@@ -30,6 +30,28 @@ func TestWall(t *testing.T) {
 	}
 }
 
+// Each picked frame that came earns its time, whichever medium it was of.
+func TestWallOfFrames(t *testing.T) {
+	b := budget{lim: DefaultConfig(1).Limits}
+	for _, s := range []struct {
+		at   pace
+		want time.Duration
+	}{
+		{pace{media: 10 * time.Second}, 50 * time.Second},
+		{pace{media: 10 * time.Second, picks: 5, of: 600}, 55 * time.Second},
+		{pace{media: 10 * time.Second, picks: 600, of: 600}, 650 * time.Second},
+		{pace{media: 20 * time.Second, picks: 1, of: 600}, 671 * time.Second},
+		{pace{media: 20 * time.Second, picks: 1 << 63, of: 1 << 63}, time.Hour},
+	} {
+		if e := b.note(s.at); e != nil {
+			t.Fatal(e)
+		}
+		if got := b.wall(); got != s.want {
+			t.Errorf("%+v: %v; want %v", s.at, got, s.want)
+		}
+	}
+}
+
 func TestHopeless(t *testing.T) {
 	at := func(minutes float64, picks, of uint64) budget {
 		return budget{used: time.Duration(minutes * float64(time.Minute)), pace: pace{picks: picks, of: of}}

@@ -14,9 +14,11 @@ import (
 // Limits bound one job in a mill.
 type Limits struct {
 	// WallBase and WallFactor say how long the child may be waited for in all: the base,
-	// and so many times as long as the job's media last. Wall is the cap on both.
+	// so many times as long as the job's media last, and WallFrame for each picked frame
+	// that came: large ones that are kept whole take longer than they last. Wall is the cap.
 	WallBase   time.Duration `yaml:"wall_base"`
 	WallFactor int           `yaml:"wall_factor"`
+	WallFrame  time.Duration `yaml:"wall_frame"`
 	Wall       time.Duration `yaml:"max_wall"`
 	// Stall is how long it may go without reading a byte or giving a frame.
 	Stall time.Duration `yaml:"max_stall"`
@@ -52,7 +54,7 @@ type Config struct {
 func DefaultConfig(count int) Config {
 	return Config{
 		Count: count, Jobs: 200, Age: 10 * time.Minute, Refusals: 1, Confinement: Strict,
-		Limits: Limits{WallBase: 30 * time.Second, WallFactor: 2, Wall: time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
+		Limits: Limits{WallBase: 30 * time.Second, WallFactor: 2, WallFrame: time.Second, Wall: time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
 	}
 }
 
@@ -69,6 +71,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mill.max_age is %v; it needs 1s or more", c.Age)
 	case c.Wall < time.Second || c.WallBase < time.Second || c.Stall < time.Second:
 		return fmt.Errorf("mill.max_wall is %v, mill.wall_base %v and mill.max_stall %v; they need 1s or more", c.Wall, c.WallBase, c.Stall)
+	case c.WallFrame < 0:
+		return fmt.Errorf("mill.wall_frame is %v; it needs 0s or more", c.WallFrame)
 	case c.WallFactor < 1:
 		return fmt.Errorf("mill.wall_factor is %d; it needs 1 or more", c.WallFactor)
 	case c.Output < 1<<20:
