@@ -56,4 +56,6 @@ ratio=$(awk '{print $1/$2}' "$dir/pairs.$$" | median)
 rm -f "$dir/pairs.$$"
 echo "60 s of 1080p H.264 on $(nproc) cores, medians of $runs: ffmpeg $ref s, millrace $our s; millrace has $(awk -v r="$ratio" 'BEGIN{printf "%.2f", r}') of ffmpeg's throughput"
 
+deploy/isolation.sh "$runs" "$dir"
+
 deploy/memory.sh "$dir"
