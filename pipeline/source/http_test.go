@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -260,6 +261,45 @@ func TestHTTPBadServers(t *testing.T) {
 	wantBytes(t, f, pipeline.Media{URI: raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef")}, "abc")
 }
 
+// full is the address of a socket whose queue of connections is full.
+func full(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
+	for range 10 {
+		c, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
+		if err != nil {
+			return addr
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	t.Fatal("the queue does not fill")
+	return ""
+}
+
+// The bound on headers is the setting's.
+func TestHTTPHeaders(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 10<<10))
+		fmt.Fprint(w, "film")
+	})
+	wantBytes(t, newFetcher(t, local(t)), pipeline.Media{URI: url}, "film")
+	small := local(t)
+	small.HTTP.MaxHeaderBytes = 4 << 10
+	wantFault(t, newFetcher(t, small), pipeline.Media{URI: url}, pipeline.CodeSourceLimit)
+}
+
 func TestHTTPSlow(t *testing.T) {
 	var asked atomic.Int64
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -289,6 +329,24 @@ func TestHTTPSlow(t *testing.T) {
 	header := local(t)
 	header.HTTP.Header = 20 * time.Millisecond
 	wantFault(t, newFetcher(t, header), pipeline.Media{URI: url + "/headers"}, pipeline.CodeSourceTransient)
+
+	quiet, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quiet.Close()
+	handshake := local(t)
+	handshake.HTTP.TLS, handshake.Tries = 20*time.Millisecond, 1
+	begun := time.Now()
+	_, err = newFetcher(t, handshake).Fetch(t.Context(), pipeline.Media{URI: "https://" + quiet.Addr().String()})
+	wantPlain(t, err, "TLS handshake timeout")
+	connect := local(t)
+	connect.HTTP.Connect, connect.Tries, connect.OutagePatience = 50*time.Millisecond, 1, time.Millisecond
+	_, err = newFetcher(t, connect).Fetch(t.Context(), pipeline.Media{URI: "http://" + full(t)})
+	wantPlain(t, err, "i/o timeout")
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("a host that shakes no hand and one that takes no connection were given up after %v", took)
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
