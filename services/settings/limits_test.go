@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/codecs"
+	"github.com/millrace/millrace/pipeline/message"
 )
 
 // numbers are the numeric settings in v, durations in nanoseconds, by their full names.
@@ -47,7 +49,7 @@ func amount(t *testing.T, s string) int64 {
 }
 
 // The table of limits in README.md has their names and defaults, and leaves out none of
-// mills and recipes.
+// mills, of HTTP and of recipes.
 func TestLimitsInReadme(t *testing.T) {
 	b, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -61,21 +63,37 @@ func TestLimitsInReadme(t *testing.T) {
 	c, have := Default(), map[string]int64{}
 	numbers("mill", reflect.ValueOf(c.Mill), have)
 	numbers("source", reflect.ValueOf(c.Source), have)
+	numbers("queue", reflect.ValueOf(c.Queue), have)
 	numbers("limits", reflect.ValueOf(codecs.DefaultLimits()), have)
 	said := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(text, -1) {
-		name, want := m[1], amount(t, m[2])
-		if got, ok := have[name]; !ok || got != want {
-			t.Errorf("README.md says that %s is %s (%d); it is %d (known: %t)", name, m[2], want, got, ok)
+	for _, m := range regexp.MustCompile("(?m)^\\| (`[a-z0-9_.]+`(?:, `[a-z0-9_.]+`)*) \\| ([^|]+) \\|").FindAllStringSubmatch(text, -1) {
+		for name := range strings.SplitSeq(m[1], ", ") {
+			name, want := strings.Trim(name, "`"), amount(t, m[2])
+			if got, ok := have[name]; !ok || got != want {
+				t.Errorf("README.md says that %s is %s (%d); it is %d (known: %t)", name, m[2], want, got, ok)
+			}
+			if said[name] {
+				t.Errorf("README.md has %s twice", name)
+			}
+			said[name] = true
 		}
-		if said[name] {
-			t.Errorf("README.md has %s twice", name)
-		}
-		said[name] = true
 	}
 	for name := range have {
-		if (strings.HasPrefix(name, "mill.max_") || strings.HasPrefix(name, "limits.")) && !said[name] {
+		if (strings.HasPrefix(name, "mill.max_") || strings.HasPrefix(name, "source.http.") || strings.HasPrefix(name, "limits.")) && !said[name] {
 			t.Errorf("README.md does not have %s", name)
 		}
+	}
+}
+
+// Constants of messages are as README.md says.
+func TestMessageLimitsInReadme(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("these are constants: %d MiB, %d headers of %d KiB together, JSON %d levels deep, %d media, %d KiB of text, 1,%03d objects of a notification",
+		message.MaxValue>>20, message.MaxHeaders, message.MaxHeaderBytes>>10, message.MaxDepth, message.MaxMedia, message.MaxText>>10, message.MaxRecords-1000)
+	if !strings.Contains(string(b), want) {
+		t.Errorf("README.md does not say: %s", want)
 	}
 }
