@@ -39,7 +39,9 @@ func Sniff(head []byte) (container string, ok bool) {
 	case len(head) >= 8 && slices.Contains([]string{"moov", "mdat", "wide", "skip", "free", "pnot"}, string(head[4:8])):
 		// QuickTime from before ftyp. The size rules out text that happens to match.
 		size := binary.BigEndian.Uint32(head)
-		return MOV, size == 0 || size == 1 || size >= 8
+		if size == 0 || size == 1 || size >= 8 {
+			return MOV, true
+		}
 	case bytes.HasPrefix(head, []byte{0x1a, 0x45, 0xdf, 0xa3}):
 		return sniffEBML(head)
 	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "AVI ":

@@ -1,8 +1,8 @@
 package video
 
 // parseH264 reads NAL unit headers (ITU-T H.264, 7.3.1) and recovery points. A packet
-// is spare only if nal_ref_idc is 0 in all of its units, which leaves those with
-// parameter sets alone.
+// is spare only if nal_ref_idc is 0 in all of its units and none is a parameter set, which
+// by the standard has another.
 func parseH264(data []byte, size int) (unit, bool) {
 	u := unit{spare: true}
 	slices, known := 0, true
@@ -21,7 +21,7 @@ func parseH264(data []byte, size int) (unit, bool) {
 				u.anchor = anchorOpen
 			}
 		case 7, 8, 13, 15:
-			u.params = true
+			u.params, u.spare = true, false
 		case 14, 20, 21: // scalable and multiview streams: several pictures a packet
 			known = false
 		}
