@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -66,13 +68,17 @@ func TestGateway(t *testing.T) {
 	env := append([]string{"MILLRACE_GATEWAY_AUTH_TOKENS_FILE=" + tokens, "HANDLES=" + secrets.plant("handlekey"), "MILLRACE_GATEWAY_HANDLE_KEY=env:HANDLES",
 		"READER=" + secrets.plant("reader"), "MILLRACE_SOURCE_S3_ACCESS_KEY=reader", "MILLRACE_SOURCE_S3_SECRET_KEY=env:READER", "MILLRACE_DEAD_LETTERS_TOPIC=" + letters}, p.env...)
 
-	gw := command(t, env, "--config", config, "--log", "debug", "gateway", "--listen", "127.0.0.1:0", "--brokers", cfg.Brokers[0], "--topic", cfg.Topic, "--to", p.url)
-	background(t, gw)
-	gwLog := gw.Stderr.(*os.File).Name()
-	const says = "the gateway listens at "
-	until(t, "the gateway", time.Minute, func() bool { return strings.Contains(logged(t, gwLog), says) })
-	_, addr, _ := strings.Cut(logged(t, gwLog), says)
-	url := "http://" + strings.Fields(addr)[0]
+	start := func() (gw *exec.Cmd, log, url string) {
+		t.Helper()
+		gw = command(t, env, "--config", config, "--log", "debug", "gateway", "--listen", "127.0.0.1:0", "--brokers", cfg.Brokers[0], "--topic", cfg.Topic, "--to", p.url)
+		background(t, gw)
+		log = gw.Stderr.(*os.File).Name()
+		const says = "the gateway listens at "
+		until(t, "the gateway", time.Minute, func() bool { return strings.Contains(logged(t, log), says) })
+		_, addr, _ := strings.Cut(logged(t, log), says)
+		return gw, log, "http://" + strings.Fields(addr)[0]
+	}
+	gw, gwLog, url := start()
 
 	var said bytes.Buffer // everything that the gateway answered
 	ask := func(method, path string, body io.Reader, head ...string) (int, []byte, http.Header) {
@@ -114,6 +120,12 @@ func TestGateway(t *testing.T) {
 	take("committed", "/v1/ingest?dataset=fleet&id=clip", "video/mp4", clip)
 	take("duplicate", "/v1/ingest?dataset=fleet&id=clip", "video/mp4", still)
 	take("committed", "/v1/ingest", "image/jpeg", still, "Idempotency-Key", "k")
+	// Another gateway does not know the key's first answer: what it takes repeats the job.
+	other, otherLog, otherURL := start()
+	one := url
+	url = otherURL
+	take("duplicate", "/v1/ingest", "image/jpeg", still, "Idempotency-Key", "k")
+	url = one
 	// A free box after the film makes it too large for a record; the film stays one.
 	free := make([]byte, 9<<20)
 	copy(free, []byte{0, 0x90, 0, 0, 'f', 'r', 'e', 'e'})
@@ -184,18 +196,18 @@ func TestGateway(t *testing.T) {
 	}
 	until(t, "all outcomes", time.Minute, func() bool { return len(allOutcomes(t, p)) >= len(jobs)+5 })
 	ask("GET", "/metrics", http.NoBody, "Authorization", "Bearer "+admin)
-	for _, c := range []*os.Process{gw.Process, w.Process} {
+	for _, c := range []*os.Process{gw.Process, other.Process, w.Process} {
 		c.Signal(syscall.SIGTERM)
 	}
-	if err := gw.Wait(); err != nil {
-		t.Errorf("the gateway, told to stop, ended with %v", err)
+	if err := errors.Join(gw.Wait(), other.Wait()); err != nil {
+		t.Errorf("a gateway, told to stop, ended with %v", err)
 	}
 	if err := w.Wait(); err != nil {
 		t.Errorf("the worker, told to stop, ended with %v", err)
 	}
 	output(t, exitDone, p.env, "verify", p.url, "--deep")
 
-	places := map[string]string{"the gateway's log": logged(t, gwLog), "the worker's log": logged(t, w.Stderr.(*os.File).Name()), "an answer": said.String(), "the tokens' file": string(mustRead(t, tokens))}
+	places := map[string]string{"the gateway's log": logged(t, gwLog), "the other gateway's": logged(t, otherLog), "the worker's log": logged(t, w.Stderr.(*os.File).Name()), "an answer": said.String(), "the tokens' file": string(mustRead(t, tokens))}
 	for info, err := range p.List(t.Context(), "", "") {
 		if err != nil {
 			t.Fatal(err)
