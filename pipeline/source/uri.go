@@ -164,7 +164,11 @@ func Redact(uri string) string {
 		if u.Opaque != "" {
 			u.Opaque = "(opaque)"
 		}
-		return u.String()
+		s := u.String()
+		if _, err := url.Parse(s); err != nil { // a zone of an address is read less strictly than written
+			return scheme + ":(opaque)"
+		}
+		return s
 	}
 }
 
