@@ -43,8 +43,18 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.body.Read(p)
 	b.n += int64(n)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) {
+		// The server reads on, to see the sender go; a deadline that passes meanwhile would
+		// look like that, and what follows may take its time.
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	var refusal *problem
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &refusal):
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = &problem{status: http.StatusBadRequest, code: codeTooSlow, detail: "the body broke off"}
+	default: // chunks that are malformed, a connection that was reset
+		err = &problem{status: http.StatusBadRequest, code: codeRequest, detail: "the body can not be read", cause: err}
 	}
 	return n, err
 }

@@ -12,6 +12,8 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -203,7 +205,13 @@ func TestIngestRefuses(t *testing.T) {
 	if n := r.size() - before; n != 2 {
 		t.Errorf("%d records for 2 jobs", n)
 	}
-	r.refused(404, "request.not-found", "GET", "/v1/ingest", http.NoBody)
+	resp, _ := r.refused(405, "request.method", "GET", "/v1/ingest", http.NoBody)
+	if a := resp.Header.Get("Allow"); a != "POST" {
+		t.Errorf("allowed is %q", a)
+	}
+	r.refused(405, "request.method", "OPTIONS", "/v1/ingest", http.NoBody)
+	r.refused(400, "request.invalid", "POST", "/v1/ingest?dataset=cats;id=x", strings.NewReader("x"), "Content-Type", "video/mp4")
+	r.refused(400, "request.invalid", "POST", "/v1/ingest?dataset=cats&id=%zz", strings.NewReader("x"), "Content-Type", "video/mp4")
 }
 
 func TestBatch(t *testing.T) {
@@ -282,5 +290,53 @@ func TestIdempotency(t *testing.T) {
 	}
 	if resp, b := bad(`{"dataset":"cats","text":"x"}`); resp.StatusCode != 202 {
 		t.Errorf("%d %s", resp.StatusCode, b)
+	}
+}
+
+// Two gateways on one topic: each has its own answers, and both give a request of one
+// Idempotency-Key the same job, in the same partition, where a worker finds that it is a
+// duplicate. That holds for another body, too, which one gateway alone would refuse.
+func TestIdempotencyAcrossGateways(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	one := newRigAt(t, c.ListenAddrs()[0])
+	two := newRigAt(t, c.ListenAddrs()[0], func(p *Parts) {
+		p.Queue, p.Topic, p.Store, p.Config.Auth.Tokens = one.queue, one.topic.name, one.store, one.cfg.Auth.Tokens
+	})
+	two.token = one.token
+	form := func() (string, io.Reader) {
+		b, ct := parts(t, [4]string{"v", "a.mp4", "", "medium"})
+		return ct, b
+	}
+	formType, formBody := form()
+	again, againBody := form()
+	for name, c := range map[string]struct {
+		path, ct, againType string
+		first, second       io.Reader
+	}{
+		"a job":         {"/v1/ingest", "application/json", "", strings.NewReader(`{"dataset":"cats","text":"one"}`), strings.NewReader(`{"dataset":"cats","text":"one"}`)},
+		"another body":  {"/v1/ingest", "application/json", "", strings.NewReader(`{"dataset":"cats","text":"one"}`), strings.NewReader(`{"dataset":"cats","text":"two"}`)},
+		"a medium":      {"/v1/ingest?dataset=cats", "image/png", "", strings.NewReader("x"), strings.NewReader("x")},
+		"a large one":   {"/v1/ingest?dataset=cats", "video/mp4", "", bytes.NewReader(noise(9 << 20)), bytes.NewReader(noise(9 << 20))},
+		"a form":        {"/v1/ingest?dataset=cats", formType, again, formBody, againBody},
+		"another kind":  {"/v1/ingest?dataset=cats", "image/png", "application/json", strings.NewReader("x"), strings.NewReader(`{"dataset":"cats","text":"one"}`)},
+		"other dataset": {"/v1/ingest", "application/json", "", strings.NewReader(`{"dataset":"cats","text":"one"}`), strings.NewReader(`{"dataset":"dogs","text":"one"}`)},
+	} {
+		if c.againType == "" {
+			c.againType = c.ct
+		}
+		key := strings.ReplaceAll(name, " ", "-")
+		a := one.take(c.path, c.ct, c.first, "Idempotency-Key", key).Jobs[0]
+		b := two.take(c.path, c.againType, c.second, "Idempotency-Key", key).Jobs[0]
+		if a.ID != b.ID || a.Partition != b.Partition || a.Offset == b.Offset {
+			t.Errorf("%s: %+v and %+v", name, a, b)
+		}
+		// Both gateways read both handles.
+		if p, ok := one.handles.open("acme", b.Job); !ok || p.Offset != b.Offset {
+			t.Errorf("%s: the other's handle is %+v", name, p)
+		}
 	}
 }

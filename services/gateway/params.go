@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/millrace/millrace/pipeline/message"
@@ -19,7 +20,11 @@ type params map[string]string
 
 func readParams(r *http.Request) (params, error) {
 	p := params{}
-	for name, values := range r.URL.Query() {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // Query would leave out what it can not read
+		return nil, badRequest("the query is malformed")
+	}
+	for name, values := range query {
 		if !slices.Contains(paramNames(), name) {
 			return nil, badRequest("the query's %.40q is not known; known are %v", name, paramNames())
 		}

@@ -96,6 +96,13 @@ func keyID(tenant, key string, i int) string {
 // maxKey bounds an Idempotency-Key.
 const maxKey = 255
 
+func checkKey(key string) error {
+	if key == "" || len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+		return badRequest("Idempotency-Key has 1 to %d visible ASCII characters", maxKey)
+	}
+	return nil
+}
+
 // once answers a request with an Idempotency-Key as the first of its key was answered.
 func (g *Gateway) once(w http.ResponseWriter, r *http.Request, c caller, print [sha256.Size]byte, do func(key string) (int, any, error)) error {
 	values := r.Header.Values("Idempotency-Key")
@@ -108,8 +115,8 @@ func (g *Gateway) once(w http.ResponseWriter, r *http.Request, c caller, print [
 		return nil
 	}
 	key := values[0]
-	if len(values) > 1 || key == "" || len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
-		return badRequest("Idempotency-Key stands once and has 1 to %d visible ASCII characters", maxKey)
+	if err := checkKey(key); err != nil {
+		return err
 	}
 	mine := c.tenant.Name + "\x00" + key
 	before, err := g.keys.begin(mine, print)

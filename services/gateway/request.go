@@ -46,6 +46,11 @@ func (g *Gateway) observed(next http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		body := &countedBody{ReadCloser: r.Body}
 		r.Body = body
+		if r.ContentLength != 0 {
+			// Of what nobody reads the server reads some before it answers, and would wait
+			// for it without end. Who reads the body sets deadlines of his own.
+			_ = http.NewResponseController(w).SetReadDeadline(start.Add(g.cfg.Limits.Idle))
+		}
 		seen := &seenWriter{ResponseWriter: w}
 		defer func() {
 			info.in = body.n
@@ -133,10 +138,20 @@ type caller struct {
 
 type handlerFunc func(http.ResponseWriter, *http.Request, caller) error
 
+// onceHeaders are the headers that stand once: of two, a proxy might have looked at the other.
+func onceHeaders() []string {
+	return []string{"Content-Type", "Idempotency-Key", "Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset"}
+}
+
 // known lets a caller with a scope in, within its rate.
 func (g *Gateway) known(scope identity.Scope, next handlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := g.caller(r, scope)
+		for _, name := range onceHeaders() {
+			if err == nil && len(r.Header.Values(name)) > 1 {
+				err = badRequest("the header %s stands twice", name)
+			}
+		}
 		if err == nil {
 			err = next(w, r.WithContext(identity.With(r.Context(), c.Identity)), c)
 		}

@@ -3,6 +3,7 @@ package gateway
 import (
 	_ "embed"
 	"net/http"
+	"strings"
 
 	"github.com/millrace/millrace/services/gateway/identity"
 )
@@ -35,7 +36,7 @@ func (g *Gateway) routes() http.Handler {
 	mux.Handle("HEAD "+uploadsPath+"{upload}", g.known(identity.IngestWrite, g.resumable(g.tus.HeadFile)))
 	mux.Handle("PATCH "+uploadsPath+"{upload}", g.known(identity.IngestWrite, g.slotted(g.resumable(g.tus.PatchFile))))
 	mux.Handle("DELETE "+uploadsPath+"{upload}", g.known(identity.IngestWrite, g.resumable(g.tus.DelFile)))
-	mux.HandleFunc("/", g.nothing)
+	mux.HandleFunc("/", g.nothing(mux))
 
 	var h http.Handler = mux
 	if g.cfg.Auth.None {
@@ -45,8 +46,21 @@ func (g *Gateway) routes() http.Handler {
 }
 
 // nothing is for paths and methods that are not there.
-func (g *Gateway) nothing(w http.ResponseWriter, r *http.Request) {
-	g.refuse(w, r, &problem{status: http.StatusNotFound, code: codeNotFound, detail: "there is nothing at this path for this method; /openapi.yaml says what there is"})
+func (g *Gateway) nothing(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, m := range []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"} {
+			if _, pattern := mux.Handler(&http.Request{Method: m, URL: r.URL, Host: r.Host}); pattern != "/" {
+				allowed = append(allowed, m)
+			}
+		}
+		if len(allowed) > 0 {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			g.refuse(w, r, &problem{status: http.StatusMethodNotAllowed, code: codeMethod, detail: "there is no such method here"})
+			return
+		}
+		g.refuse(w, r, &problem{status: http.StatusNotFound, code: codeNotFound, detail: "there is nothing at this path; /openapi.yaml says what there is"})
+	}
 }
 
 // localOnly keeps web pages out of a gateway that asks nobody who he is: they could send

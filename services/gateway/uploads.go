@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,10 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tus/tusd/v2/pkg/handler"
 	"github.com/tus/tusd/v2/pkg/memorylocker"
@@ -55,7 +58,11 @@ func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
 		if r.Header.Get("X-Http-Method-Override") != "" {
 			return badRequest("X-HTTP-Method-Override is not taken here")
 		}
-		if id := r.PathValue("upload"); id != "" && r.Method != http.MethodDelete {
+		id := r.PathValue("upload")
+		if strings.Contains(id, "/") { // tusd would look behind it
+			return tusProblem(http.StatusNotFound, "")
+		}
+		if id != "" && r.Method != http.MethodDelete {
 			job, err := g.settled(r.Context(), id)
 			if err != nil {
 				return err
@@ -80,28 +87,56 @@ func uploadNames() []string {
 	return []string{"dataset", "id", "filename", "filetype", "meta", "provenance", "role", "sha256"}
 }
 
+// uploadMeta reads Upload-Metadata: names and base64 values. tusd leaves out what it can
+// not read, and takes the last of two: a digest that is not looked at, a dataset that is
+// another. Here such is refused.
+func uploadMeta(header string) (map[string]string, error) {
+	meta := map[string]string{}
+	if header == "" {
+		return meta, nil
+	}
+	for pair := range strings.SplitSeq(header, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), " ")
+		b, err := base64.StdEncoding.Strict().DecodeString(value)
+		switch {
+		case !slices.Contains(uploadNames(), name):
+			return nil, badRequest("Upload-Metadata has %.40q; known are %v", name, uploadNames())
+		case err != nil || strings.ContainsAny(value, "\r\n"):
+			return nil, badRequest("Upload-Metadata's %s is not base64", name)
+		case !utf8.Valid(b):
+			return nil, badRequest("Upload-Metadata's %s is not UTF-8", name)
+		}
+		if _, twice := meta[name]; twice {
+			return nil, badRequest("Upload-Metadata's %s stands twice", name)
+		}
+		meta[name] = string(b)
+	}
+	if d := meta[upload.MetaSHA256]; d != "" && !digestForm.MatchString(d) {
+		return nil, badRequest("Upload-Metadata's sha256 is not 64 hexadecimal digits, in lower case")
+	}
+	return meta, nil
+}
+
+var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 // uploadBegins checks what the upload's job will be, before a byte of it comes.
 func (g *Gateway) uploadBegins(e handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {
 	c, err := g.callerOf(e.Context)
 	if err != nil {
 		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(err)
 	}
-	meta := map[string]string{}
-	for k, v := range e.Upload.MetaData {
-		known := false
-		for _, n := range uploadNames() {
-			known = known || n == k
-		}
-		if !known {
-			return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(badRequest("Upload-Metadata has %.40q; known are %v", k, uploadNames()))
-		}
-		meta[k] = v
+	meta, err := uploadMeta(e.HTTPRequest.Header.Get("Upload-Metadata"))
+	if err != nil {
+		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(err)
 	}
 	if e.Upload.Size > c.MaxBytes {
 		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(tooLarge(c.MaxBytes))
 	}
-	if key := e.HTTPRequest.Header.Get("Idempotency-Key"); key != "" && meta["id"] == "" {
-		meta["id"] = keyID(c.tenant.Name, key, 0)
+	if keys := e.HTTPRequest.Header.Values("Idempotency-Key"); len(keys) > 0 {
+		if err := checkKey(keys[0]); err != nil {
+			return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(err)
+		}
+		meta["id"] = first(meta["id"], keyID(c.tenant.Name, keys[0], 0))
 	}
 	if meta["dataset"] == "" {
 		meta["dataset"] = first(c.defaultDataset(), g.parts.Dataset)
@@ -355,6 +390,8 @@ func tusProblem(status int, text string) *problem {
 		return &problem{status: http.StatusRequestTimeout, code: codeTooSlow, detail: "the body did not come in time; ask for the upload's offset and go on"}
 	case status == http.StatusNotFound:
 		return &problem{status: status, code: codeNotFound, detail: "there is no such upload of this tenant; it may have expired"}
+	case status == http.StatusNotImplemented:
+		return &problem{status: http.StatusBadRequest, code: codeUpload, detail: detail}
 	case status >= http.StatusInternalServerError:
 		return &problem{status: http.StatusServiceUnavailable, code: codeStore, wait: problemWait, detail: "the upload could not go on here; ask for its offset and go on", cause: errors.New(text)}
 	}
