@@ -75,7 +75,7 @@ func (m *media) av1(where []span, width, height int) (*yuv, error) {
 		return nil, outOfMemory(err, m.unsupported("FFmpeg does not open libdav1d: %v", err))
 	}
 	if err := d.packet.FromData(append(data, make([]byte, padding)...)); err != nil {
-		return nil, outOfMemory(err, err)
+		return nil, outOfMemory(errNoMemory, nil) // there is no other reason
 	}
 	d.packet.SetSize(len(data))
 	if err := d.context.SendPacket(d.packet); err != nil {
@@ -92,10 +92,13 @@ func (m *media) av1(where []span, width, height int) (*yuv, error) {
 	return m.planes(d)
 }
 
+// errNoMemory is FFmpeg's AVERROR(ENOMEM), which astiav does not name.
+const errNoMemory = astiav.Error(-int(syscall.ENOMEM))
+
 // outOfMemory is the fault of a decoder that got no memory, if err of FFmpeg says so, else
 // other.
 func outOfMemory(err, other error) error {
-	if errors.Is(err, astiav.Error(-int(syscall.ENOMEM))) {
+	if errors.Is(err, errNoMemory) {
 		return codecs.Errorf(codecs.CodeOOM, codecs.StageDecode, "the avif picture needs more memory than there is")
 	}
 	return other
@@ -113,6 +116,9 @@ type av1Decoder struct {
 func newAV1(codec *astiav.Codec, width, height int) (*av1Decoder, error) {
 	C.still_live_add(1)
 	d := &av1Decoder{astiav.AllocCodecContext(codec), astiav.AllocPacket(), astiav.AllocFrame()}
+	if d.context == nil || d.packet == nil || d.frame == nil {
+		return d, errNoMemory
+	}
 	d.context.SetThreadCount(1)
 	options := astiav.NewDictionary()
 	defer options.Free()
@@ -128,9 +134,15 @@ func newAV1(codec *astiav.Codec, width, height int) (*av1Decoder, error) {
 }
 
 func (d *av1Decoder) free() {
-	d.frame.Free()
-	d.packet.Free()
-	d.context.Free()
+	if d.frame != nil {
+		d.frame.Free()
+	}
+	if d.packet != nil {
+		d.packet.Free()
+	}
+	if d.context != nil {
+		d.context.Free()
+	}
 	C.still_live_add(-1)
 }
 
