@@ -87,8 +87,8 @@ func (c *Client) checkTopic(ctx context.Context, r *Report) bool {
 	if t.Compacted() {
 		r.add(LevelFail, "topic", "set cleanup.policy=delete", "%s has cleanup.policy=%s: messages would be removed before they are read", c.cfg.Topic, t.CleanupPolicy)
 	}
-	if t.CompressionType != "uncompressed" {
-		r.add(LevelWarn, "topic", "set compression.type=uncompressed where strangers may publish", "%s has compression.type=%s: the broker does not check how large a batch becomes once unpacked (here, %d bytes at most)", c.cfg.Topic, t.CompressionType, c.cfg.BatchBytes)
+	if !t.unpacksTo(c.cfg.BatchBytes) {
+		r.add(LevelWarn, "topic", "set compression.type=uncompressed where strangers may publish, or max.decompressed.message.bytes where the brokers know it", "%s has compression.type=%s: the broker does not check how large a batch becomes once unpacked (here, %d bytes at most)", c.cfg.Topic, t.CompressionType, c.cfg.BatchBytes)
 	}
 	if t.MaxMessageBytes > c.cfg.BatchBytes {
 		r.add(LevelWarn, "topic", "raise queue.batch_bytes, or lower the topic's max.message.bytes", "%s takes batches of %d bytes; those over queue.batch_bytes (%d) are skipped", c.cfg.Topic, t.MaxMessageBytes, c.cfg.BatchBytes)

@@ -121,3 +121,32 @@ func TestSCRAM(t *testing.T) {
 		t.Fatalf("%s, %v", text, err)
 	}
 }
+
+// A broker that bounds what batches unpack to is as good as one that stores them unpacked.
+func TestUnpacksTo(t *testing.T) {
+	for _, c := range []struct {
+		compression, unpacked string
+		want                  bool
+	}{
+		{"uncompressed", "", true},
+		{"producer", "", false},
+		{"zstd", "", false},
+		{"producer", "1048576", true},
+		{"producer", "67108864", true},
+		{"producer", "67108865", false},
+		{"producer", "-1", false},
+	} {
+		var info TopicInfo
+		if err := info.set("compression.type", c.compression); err != nil {
+			t.Fatal(err)
+		}
+		if c.unpacked != "" {
+			if err := info.set("max.decompressed.message.bytes", c.unpacked); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := info.unpacksTo(64 << 20); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}

@@ -17,12 +17,20 @@ type TopicInfo struct {
 	CleanupPolicy   string        // "delete", "compact" or "compact,delete"
 	CompressionType string        // "producer" leaves batches as they were sent
 	MaxMessageBytes int64         // of a batch, packed
+	MaxUnpacked     int64         // of a batch, unpacked; 0 where the broker sets no bound
 	Retention       time.Duration // below 0: for ever
 }
 
 // Compacted reports whether the broker may remove records in the middle of the log:
 // an ingest topic must not lose a message because a later one has its key.
 func (t TopicInfo) Compacted() bool { return strings.Contains(t.CleanupPolicy, "compact") }
+
+// unpacksTo reports whether the broker sees to it that no batch becomes larger than most
+// once it is unpacked: as it stores them unpacked, or by a bound of its own, which
+// Kafka has from September 2026 on.
+func (t TopicInfo) unpacksTo(most int64) bool {
+	return t.CompressionType == "uncompressed" || t.MaxUnpacked > 0 && t.MaxUnpacked <= most
+}
 
 // TopicInfo asks how the topic is set up.
 func (c *Client) TopicInfo(ctx context.Context) (TopicInfo, error) {
@@ -34,7 +42,7 @@ func (c *Client) TopicInfo(ctx context.Context) (TopicInfo, error) {
 	defer cancel()
 	r, err := c.ask.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
 		ResourceType: kafka.ResourceTypeTopic, ResourceName: c.cfg.Topic,
-		ConfigNames: []string{"cleanup.policy", "compression.type", "max.message.bytes", "retention.ms"},
+		ConfigNames: []string{"cleanup.policy", "compression.type", "max.message.bytes", "max.decompressed.message.bytes", "retention.ms"},
 	}}})
 	if err != nil {
 		return TopicInfo{}, fmt.Errorf("reading the settings of topic %s: %w", c.cfg.Topic, err)
@@ -62,6 +70,8 @@ func (t *TopicInfo) set(name, value string) error {
 		t.CompressionType = value
 	case "max.message.bytes":
 		t.MaxMessageBytes, err = strconv.ParseInt(value, 10, 64)
+	case "max.decompressed.message.bytes":
+		t.MaxUnpacked, err = strconv.ParseInt(value, 10, 64)
 	case "retention.ms":
 		var ms int64
 		ms, err = strconv.ParseInt(value, 10, 64)
