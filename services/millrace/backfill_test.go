@@ -55,14 +55,19 @@ func TestBackfillKilled(t *testing.T) {
 				if err := c.Start(); err != nil {
 					t.Fatal(err)
 				}
-				// At a random moment after none, one or two more commits.
-				for want, end := done+dice.IntN(3), time.Now().Add(3*time.Second); time.Now().Before(end) && done < want; {
-					time.Sleep(20 * time.Millisecond)
-					done = records(t, p)
+				ended := make(chan struct{})
+				go func() { defer close(ended); c.Wait() }()
+				// At a random moment after none, one or two more commits, or its end.
+				for want, going := done+dice.IntN(3), true; going && done < want; done = records(t, p) {
+					select {
+					case <-ended:
+						going = false
+					case <-time.After(20 * time.Millisecond):
+					}
 				}
 				time.Sleep(time.Duration(dice.IntN(400)) * time.Millisecond)
 				c.Process.Kill()
-				c.Wait()
+				<-ended
 				done = records(t, p)
 			}
 			out := output(t, exitDone, p.env, append([]string{"--json"}, args...)...)

@@ -103,9 +103,9 @@ func (b *broker) start(s store.Store, m *mills) run {
 // until polls: what is waited for comes when the group has settled.
 func (b *broker) until(what string, done func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			b.t.Fatalf("%s: not within a minute", what)
+			b.t.Fatalf("%s: not within two minutes", what)
 		}
 	}
 }
