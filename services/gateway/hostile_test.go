@@ -251,3 +251,48 @@ func TestNoSecretsSaid(t *testing.T) {
 		t.Error("a token is repeated")
 	}
 }
+
+// Who knows the name of another tenant's upload can not cut it off: tus lets a request of
+// the same upload take it over, and that is for its own tenant alone.
+func TestNobodyElseInterrupts(t *testing.T) {
+	r := newRig(t)
+	data := noise(3 << 20)
+	path := r.begin(len(data), metadata("dataset", "cats", "filetype", "video/mp4"))
+	body, feed := io.Pipe()
+	done := make(chan *http.Response)
+	go func() {
+		req, _ := http.NewRequestWithContext(t.Context(), "PATCH", r.url+path, body)
+		req.ContentLength = int64(len(data))
+		for k, v := range map[string]string{"Authorization": "Bearer " + r.token, "Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"} {
+			req.Header.Set(k, v)
+		}
+		transport := &http.Transport{DisableKeepAlives: true}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Error(err)
+			close(done)
+			return
+		}
+		resp.Body.Close()
+		done <- resp
+	}()
+	if _, err := feed.Write(data[:1<<20]); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	for _, method := range []string{"HEAD", "PATCH", "DELETE"} {
+		resp, _ := r.ask(method, path, strings.NewReader("x"), "Tus-Resumable", "1.0.0", "Upload-Offset", "0", "Content-Type", "application/offset+octet-stream", "Authorization", "Bearer "+r.other)
+		if resp.StatusCode != 404 {
+			t.Errorf("%s: %d", method, resp.StatusCode)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	if _, err := feed.Write(data[1<<20:]); err != nil {
+		t.Fatal(err)
+	}
+	_ = feed.Close()
+	if resp := <-done; resp == nil || resp.StatusCode != 204 {
+		t.Fatalf("%v", resp)
+	} else {
+		r.checkStored(r.find(resp.Header.Get(jobHeader)), data, "")
+	}
+}

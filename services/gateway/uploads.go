@@ -62,12 +62,12 @@ func (g *Gateway) resumable(h http.HandlerFunc) handlerFunc {
 		if strings.Contains(id, "/") { // tusd would look behind it
 			return tusProblem(http.StatusNotFound, "")
 		}
-		if id != "" && r.Method != http.MethodDelete {
-			job, err := g.settled(r.Context(), id)
+		if id != "" {
+			job, err := g.settled(r.Context(), id, r.Method != http.MethodDelete)
 			if err != nil {
 				return err
 			}
-			if job != "" {
+			if job != "" && r.Method != http.MethodDelete {
 				w.Header().Set(jobHeader, job)
 			}
 		}
@@ -205,15 +205,14 @@ func (g *Gateway) uploadEnds(e handler.HookEvent) (handler.HTTPResponse, error) 
 
 // settled brings an upload that is complete, but not yet a job, to its end: its process
 // was killed, or the topic did not answer. It returns the job's handle, or nothing for
-// one that is under way.
-func (g *Gateway) settled(ctx context.Context, id string) (string, error) {
+// one that is under way. Where there is no such upload of the tenant it says so before tusd
+// asks whoever has an upload of that name in hand to let go of it.
+func (g *Gateway) settled(ctx context.Context, id string, settle bool) (string, error) {
 	u, err := g.uploads.Get(ctx, id)
 	switch {
-	case errors.Is(err, handler.ErrNotFound):
-		return "", nil // tusd says so
 	case err != nil:
 		return "", uploadProblem(err)
-	case u.Job != "" || u.Offset() < u.Size:
+	case !settle || u.Job != "" || u.Offset() < u.Size:
 		return u.Job, nil
 	}
 	return u.Job, g.settle(ctx, u)
