@@ -14,8 +14,7 @@ import (
 // a bound is below 1.
 //
 // imaging works in goroutines of its own, in which a panic would end the process,
-// so it only ever gets pixels whose size has been checked here. Programs that run
-// one mill a core should call imaging.SetMaxProcs(1) once at their start.
+// so it only ever gets pixels whose size has been checked here.
 func Thumbnail(p codecs.Pixels, maxW, maxH int) *image.NRGBA {
 	if !sound(p) || maxW < 1 || maxH < 1 {
 		return nil
