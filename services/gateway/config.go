@@ -104,7 +104,7 @@ type Limits struct {
 	// Expire is when an unfinished resumable upload that nobody goes on with is removed.
 	Expire time.Duration `yaml:"upload_expiry"`
 	// Idempotency is how long an Idempotency-Key is remembered, IdempotencyKeys how many
-	// are.
+	// are, of which each tenant has the same share.
 	Idempotency     time.Duration `yaml:"idempotency_window"`
 	IdempotencyKeys int           `yaml:"idempotency_keys"`
 }

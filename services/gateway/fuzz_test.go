@@ -80,7 +80,7 @@ func FuzzForm(f *testing.F) {
 	}
 	limits := DefaultConfig().Limits
 	limits.Inline, limits.MaxBytes = 64, 1000
-	ten, err := newTenant(Tenant{Name: "acme", Datasets: []string{"cats"}}, limits, false, nil)
+	ten, err := newTenant(Tenant{Name: "acme", Datasets: []string{"cats"}}, limits, 1, nil)
 	if err != nil {
 		f.Fatal(err)
 	}

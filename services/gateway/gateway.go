@@ -47,7 +47,6 @@ type Gateway struct {
 	topic   *topic
 	handles *handles
 	fates   *fates
-	keys    *memory
 	slots   chan struct{}
 	uploads *upload.Store
 	tus     *handler.UnroutedHandler
@@ -80,7 +79,7 @@ func New(ctx context.Context, p Parts) (*Gateway, error) {
 		list = append([]Tenant{noAuthTenant()}, list...)
 	}
 	for _, t := range list {
-		if g.tenants[t.Name], err = newTenant(t, p.Config.Limits, len(list) > 1, p.Now); err != nil {
+		if g.tenants[t.Name], err = newTenant(t, p.Config.Limits, len(list), p.Now); err != nil {
 			return nil, err
 		}
 		g.metrics.quota(g.tenants[t.Name])
@@ -90,7 +89,6 @@ func New(ctx context.Context, p Parts) (*Gateway, error) {
 	}
 	g.topic = newTopic(p.Queue, p.Topic, p.Config.Limits)
 	g.fates = newFates(store.Plain{Store: p.Store})
-	g.keys = newMemory(p.Config.Limits.Idempotency, p.Config.Limits.IdempotencyKeys)
 	if g.uploads, err = upload.New(p.Store, p.Config.Limits.Uploads); err == nil {
 		g.tus, err = g.newTus()
 	}

@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -276,7 +277,7 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, other)
 	}
 	// A gateway that remembers nothing gives the job the same id, and a worker knows the rest.
-	r.keys = newMemory(r.cfg.Limits.Idempotency, 10)
+	r.tenants["acme"].keys = newMemory(time.Hour, 10, 1<<20)
 	_, again := send(body)
 	if a, b := decode[Accepted](t, again).Jobs[0], decode[Accepted](t, first).Jobs[0]; a.ID != b.ID || a.Partition != b.Partition || a.Offset == b.Offset {
 		t.Errorf("%+v, before %+v", a, b)
@@ -338,5 +339,35 @@ func TestIdempotencyAcrossGateways(t *testing.T) {
 		if p, ok := one.handles.open("acme", b.Job); !ok || p.Offset != b.Offset {
 			t.Errorf("%s: the other's handle is %+v", name, p)
 		}
+	}
+}
+
+// A tenant that makes up keys without end makes its own first ones be forgotten, and no
+// other tenant's.
+func TestIdempotencyIsShared(t *testing.T) {
+	r := newRig(t, func(p *Parts) { p.Config.Limits.IdempotencyKeys = 8 }) // four each
+	send := func(key string, head ...string) string {
+		t.Helper()
+		resp, b := r.ask("POST", "/v1/ingest", strings.NewReader(`{"text":"x","dataset":"birds"}`), append([]string{"Content-Type", "application/json", "Idempotency-Key", key, "Authorization", "Bearer " + r.other}, head...)...)
+		if resp.StatusCode != 202 {
+			t.Fatalf("%d %s", resp.StatusCode, b)
+		}
+		return resp.Header.Get("Idempotency-Replayed")
+	}
+	send("mine")
+	for i := range 20 {
+		resp, b := r.ask("POST", "/v1/ingest", strings.NewReader(`{"text":"x","dataset":"cats"}`), "Content-Type", "application/json", "Idempotency-Key", fmt.Sprint("k", i))
+		if resp.StatusCode != 202 {
+			t.Fatalf("%d %s", resp.StatusCode, b)
+		}
+	}
+	if send("mine") != "true" {
+		t.Error("it was forgotten for another tenant's keys")
+	}
+	for i := range 4 {
+		send(fmt.Sprint("more", i))
+	}
+	if send("mine") != "" {
+		t.Error("it is remembered beyond the tenant's share")
 	}
 }

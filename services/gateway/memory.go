@@ -9,11 +9,13 @@ import (
 )
 
 // memory remembers what requests with an Idempotency-Key came to, for a time, up to a
-// number of keys and of bytes; what is over goes, oldest first. It is this process's
-// own: for the rest there is the job's id, which derives from the key.
+// number of keys and of bytes; what is over goes, oldest first. It is one tenant's, so that
+// nobody makes others' be forgotten, and this process's own: for the rest there is the
+// job's id, which derives from the key.
 type memory struct {
 	window time.Duration
 	most   int
+	room   int // for the answers, in bytes
 
 	mu    sync.Mutex
 	byKey map[string]*list.Element // of *remembered
@@ -21,7 +23,7 @@ type memory struct {
 	bytes int
 }
 
-// memoryBytes bounds the answers that are kept.
+// memoryBytes bounds the answers that are kept, of all tenants.
 const memoryBytes = 64 << 20
 
 type remembered struct {
@@ -32,8 +34,8 @@ type remembered struct {
 	body   []byte
 }
 
-func newMemory(window time.Duration, most int) *memory {
-	return &memory{window: window, most: most, byKey: map[string]*list.Element{}, order: list.New()}
+func newMemory(window time.Duration, most, room int) *memory {
+	return &memory{window: window, most: most, room: room, byKey: map[string]*list.Element{}, order: list.New()}
 }
 
 // begin claims a key for a request with the given fingerprint. It returns the answer of
@@ -80,7 +82,7 @@ func (m *memory) forget(key string) {
 
 func (m *memory) expire() {
 	for e := m.order.Front(); e != nil; e = m.order.Front() {
-		if m.order.Len() <= m.most && m.bytes <= memoryBytes && time.Since(e.Value.(*remembered).at) < m.window {
+		if m.order.Len() <= m.most && m.bytes <= m.room && time.Since(e.Value.(*remembered).at) < m.window {
 			return
 		}
 		m.drop(e)

@@ -118,8 +118,7 @@ func (g *Gateway) once(w http.ResponseWriter, r *http.Request, c caller, print [
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	mine := c.tenant.Name + "\x00" + key
-	before, err := g.keys.begin(mine, print)
+	before, err := c.keys.begin(key, print)
 	if err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func (g *Gateway) once(w http.ResponseWriter, r *http.Request, c caller, print [
 		reply(w, before.status, json.RawMessage(before.body))
 		return nil
 	}
-	defer g.keys.forget(mine) // unless it has been kept
+	defer c.keys.forget(key) // unless it has been kept
 	status, v, err := do(key)
 	if err != nil {
 		return err
@@ -137,7 +136,7 @@ func (g *Gateway) once(w http.ResponseWriter, r *http.Request, c caller, print [
 	if err != nil {
 		return err
 	}
-	g.keys.keep(mine, status, body)
+	c.keys.keep(key, status, body)
 	reply(w, status, json.RawMessage(body))
 	return nil
 }

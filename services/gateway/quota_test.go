@@ -107,13 +107,13 @@ func TestQuota(t *testing.T) {
 // One tenant of several does not get every place; one alone does.
 func TestShares(t *testing.T) {
 	l := DefaultConfig().Limits
-	for several, want := range map[bool]int{false: 16, true: 8} {
-		w, err := newTenant(Tenant{Name: "a"}, l, several, nil)
-		if err != nil || cap(w.slots) != want || w.limiter.Limit() != 10_000 || w.limiter.Burst() != 10_000 || w.quota.most != 10<<40 {
-			t.Errorf("several %v: %d places, %v at once %d, %d bytes a day, %v", several, cap(w.slots), w.limiter.Limit(), w.limiter.Burst(), w.quota.most, err)
+	for of, want := range map[int]int{1: 16, 3: 8} {
+		w, err := newTenant(Tenant{Name: "a"}, l, of, nil)
+		if err != nil || cap(w.slots) != want || w.limiter.Limit() != 10_000 || w.limiter.Burst() != 10_000 || w.quota.most != 10<<40 || w.keys.most != 100_000/of || w.keys.room != memoryBytes/of {
+			t.Errorf("of %d: %d places, %v at once %d, %d bytes a day, %v", of, cap(w.slots), w.limiter.Limit(), w.limiter.Burst(), w.quota.most, err)
 		}
 	}
-	w, err := newTenant(Tenant{Name: "a", Uploads: 3, Rate: 0.5, DayBytes: 7}, l, true, nil)
+	w, err := newTenant(Tenant{Name: "a", Uploads: 3, Rate: 0.5, DayBytes: 7}, l, 2, nil)
 	if err != nil || cap(w.slots) != 3 || w.limiter.Burst() != 1 || w.quota.most != 7 {
 		t.Errorf("%+v, %v", w, err)
 	}

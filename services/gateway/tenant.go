@@ -20,18 +20,19 @@ type tenant struct {
 	sources []sourceRule
 	limiter *rate.Limiter
 	quota   *quota
+	keys    *memory
 	slots   chan struct{} // one for each request with media under way
 }
 
-// newTenant makes one of several, or the only one. now may be nil.
-func newTenant(t Tenant, l Limits, several bool, now func() time.Time) (*tenant, error) {
+// newTenant makes one of so many. now may be nil.
+func newTenant(t Tenant, l Limits, of int, now func() time.Time) (*tenant, error) {
 	if t.MaxBytes == 0 {
 		t.MaxBytes = max(l.MaxBytes, l.MaxUpload)
 	}
 	n := t.Uploads
 	if n == 0 {
 		n = l.Uploads
-		if several { // nobody keeps all others out
+		if of > 1 { // nobody keeps all others out
 			n = max(n/2, 1)
 		}
 	}
@@ -44,7 +45,8 @@ func newTenant(t Tenant, l Limits, several bool, now func() time.Time) (*tenant,
 	if t.DayBytes == 0 {
 		t.DayBytes = l.DayBytes
 	}
-	w := &tenant{Tenant: t, slots: make(chan struct{}, n), limiter: rate.NewLimiter(rate.Limit(t.Rate), t.Burst), quota: newQuota(t.DayBytes, now)}
+	w := &tenant{Tenant: t, slots: make(chan struct{}, n), limiter: rate.NewLimiter(rate.Limit(t.Rate), t.Burst), quota: newQuota(t.DayBytes, now),
+		keys: newMemory(l.Idempotency, max(l.IdempotencyKeys/of, 1), memoryBytes/of)}
 	for _, s := range t.Sources {
 		r, err := newSourceRule(s)
 		if err != nil {
