@@ -157,6 +157,7 @@ func TestClipRefuses(t *testing.T) {
 			f.frames, f.err = f.frames[:3], codecs.Errorf(codecs.CodeInvalid, codecs.StageDecode, "x")
 		}), codecs.CodeInvalid, 0},
 		"limit":              {twos, func(r *Recipe) { r.Limits.MaxFramesKept = 3 }, five(func(*film) {}), codecs.CodeLimitFrames, 0},
+		"tokens of a clip":   {twos, func(r *Recipe) { r.Limits.MaxTokens = 1 }, five(func(*film) {}), codecs.CodeLimitTokens, 0},
 		"layout takes other": {twos, func(r *Recipe) { r.Tokens[0] = patch.Spec{Name: "v", Layout: patch.VideoMAE} }, five(func(*film) {}), codecs.CodeLayout, 0},
 	} {
 		r := clipRecipe(c.clip)

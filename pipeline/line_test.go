@@ -149,6 +149,7 @@ func TestLineRefuses(t *testing.T) {
 		"cut, kept":      {func(r *Recipe) { r.Video.Truncated = "keep" }, Job{}, []string{"paint x cut"}, ""},
 		"cut at once":    {func(r *Recipe) { r.Video.Truncated = "keep" }, Job{}, []string{"paint cut"}, codecs.CodeTruncated},
 		"too many":       {func(r *Recipe) { r.Limits.MaxFramesKept = 1 }, Job{}, []string{"paint x x"}, codecs.CodeLimitFrames},
+		"many tokens":    {func(r *Recipe) { r.Limits.MaxTokens = 1 }, Job{}, []string{"paint x"}, codecs.CodeLimitTokens},
 		"second medium":  {nil, Job{}, []string{"paint x", "paint cut"}, codecs.CodeTruncated},
 		"nothing at all": {nil, Job{}, nil, CodeMsgInvalid},
 		"text alone":     {nil, Job{Text: "words"}, nil, ""},

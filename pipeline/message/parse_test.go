@@ -187,6 +187,7 @@ func TestRefused(t *testing.T) {
 		{"text over the limit in bytes", []byte(`{"dataset":"d","text":"` + strings.Repeat("é", MaxText/2+1) + `"}`), nil, pipeline.CodeMsgLimit, "the job's /text has 65538 bytes, over the limit of 65536"},
 		{"id over the limit in bytes", []byte(`{"dataset":"d","text":"x","id":"` + strings.Repeat("é", 257) + `"}`), nil, pipeline.CodeMsgLimit, "the job's /id has 514 bytes, over the limit of 512"},
 		{"65 media", []byte(`{"dataset":"d","media":[` + strings.Repeat(`{"uri":"s3://b/k"},`, 64) + `{"uri":"s3://b/k"}]}`), nil, pipeline.CodeMsgLimit, "the job's /media has more than 64 items"},
+		{"a URI over the limit in bytes", []byte(`{"dataset":"d","media":[{"uri":"s3://b/` + strings.Repeat("é", MaxURI/2) + `"}]}`), nil, pipeline.CodeMsgLimit, "the job's /media/0/uri has 8199 bytes, over the limit of 8192"},
 		{"broken base64", []byte(`{"dataset":"d","media":[{"uri":"s3://b/k"},{"data":"a*"}]}`), nil, pipeline.CodeMsgInvalid, "the job's /media/1/data is not base64"},
 		{"seed over 64 bits", []byte(`{"dataset":"d","text":"x","provenance":{"generation":0,"generator":{"model":"m","seed":9223372036854775808}}}`), nil, pipeline.CodeMsgInvalid, "the job's /provenance/generator/seed"},
 		{"an exponent that must not be worked out", []byte(`{"dataset":"d","text":"x","provenance":{"generation":1e1000000000}}`), nil, pipeline.CodeMsgInvalid, "the job's /provenance/generation"},
