@@ -14,7 +14,8 @@
 // whose times start over on the way is refused.
 //
 // Pictures become RGB once, at full size, by zimg and the frame's own matrix and
-// range; then sample aspect and orientation are applied. Woven fields, PQ and HLG stay
+// range; then sample aspect and orientation are applied, but for aspects beyond 16 to 1
+// ("sar:ignored") and turns that are no quarter turns ("matrix:ignored"). Woven fields, PQ and HLG stay
 // as they are unless [Options] says otherwise; chroma of woven fields is spread over the
 // lines of both, as the zscale filter does it. All of it is written down in the frame.
 //
