@@ -124,7 +124,7 @@ func keptFrame(r shard.Reader, e *shard.Entry) (*picture, error) {
 		}
 		c, err := f.config(bytes.NewReader(data))
 		if err == nil {
-			err = codecs.DefaultLimits().CheckSize(codecs.KindVideo, c.Width, c.Height)
+			err = codecs.DefaultLimits().CheckSize(codecs.KindImage, c.Width, c.Height)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)

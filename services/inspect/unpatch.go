@@ -47,7 +47,7 @@ func unpatch(data []byte, info pipeline.TokenInfo, g cells) (*image.NRGBA, error
 	if a.Shape[1] != temporal*3*p*p || temporal < 1 || a.Shape[0] < g.rows*g.cols {
 		return nil, fmt.Errorf("an array of shape %v holds no grid of %dx%d patches of %d pixels", a.Shape, g.rows, g.cols, p)
 	}
-	if err := codecs.DefaultLimits().CheckSize(codecs.KindVideo, g.cols*p, g.rows*p); err != nil {
+	if err := codecs.DefaultLimits().CheckSize(codecs.KindImage, g.cols*p, g.rows*p); err != nil {
 		return nil, err
 	}
 	level, err := levels(a, info)
