@@ -2,8 +2,14 @@ package hostile
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
@@ -57,6 +63,9 @@ func TestBadMedia(t *testing.T) {
 		{"ASX", both, []byte("<asx version=\"3.0\"><entry><ref href=\"file:///etc/passwd\"/></entry></asx>"), codecs.CodeFormatDenied, codecs.StageProbe},
 		{"XSPF", both, []byte("<?xml version=\"1.0\"?><playlist version=\"1\" xmlns=\"http://xspf.org/ns/0/\"/>"), codecs.CodeFormatDenied, codecs.StageProbe},
 		{"SVG with an external entity", both, []byte("<?xml version=\"1.0\"?><!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><svg xmlns=\"http://www.w3.org/2000/svg\"><text>&x;</text></svg>"), codecs.CodeFormatDenied, codecs.StageProbe},
+		{"SVG of a billion laughs", both, []byte("<?xml version=\"1.0\"?><!DOCTYPE svg [<!ENTITY a \"ha\"><!ENTITY b \"" + strings.Repeat("&a;", 10) + "\"><!ENTITY c \"" + strings.Repeat("&b;", 10) + "\">]><svg xmlns=\"http://www.w3.org/2000/svg\"><text>&c;</text></svg>"), codecs.CodeFormatDenied, codecs.StageProbe},
+		{"SVG that refers to another file", both, []byte("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file:///etc/passwd\"/></svg>"), codecs.CodeFormatDenied, codecs.StageProbe},
+		{"HEIC", both, append([]byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), make([]byte, 1000)...), codecs.CodeFormatDenied, codecs.StageProbe},
 		{"PDF", both, []byte("%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"), codecs.CodeFormatDenied, codecs.StageProbe},
 		{"PostScript", both, []byte("%!PS-Adobe-3.0\nshowpage\n"), codecs.CodeFormatDenied, codecs.StageProbe},
 		{"HTML in the place of a picture", both, []byte("<!DOCTYPE html><html><body>404</body></html>"), codecs.CodeFormatDenied, codecs.StageProbe},
@@ -73,6 +82,9 @@ func TestBadMedia(t *testing.T) {
 		{"a video of sound alone", films, file("videos/audio.mp4"), codecs.CodeNoVideo, codecs.StageProbe},
 		{"a video of cover art alone", films, file("videos/cover.m4a"), codecs.CodeNoVideo, codecs.StageProbe},
 		{"a cut video", films, file("videos/h264_cut.mp4"), codecs.CodeTruncated, codecs.StageDecode},
+		{"MOV with media at another URL", films, elsewhere(file("videos/mjpeg.mov"), box("url ", be32(0), []byte("file:///etc/passwd\x00"))), "", ""},
+		{"MOV with media in another file", films, elsewhere(file("videos/mjpeg.mov"), alias("/etc/passwd")), codecs.CodeNoFrames, codecs.StageDecode},
+		{"10 hours of black", films, black(t, 10*time.Hour), codecs.CodeLimitDuration, codecs.StageProbe},
 		{"orientation 9", stills, file("images/odd/jexif9.jpg"), "", ""},
 		{"rotation by 45 degrees", films, file("videos/h264_rot45.mp4"), "", ""},
 	} {
@@ -89,4 +101,39 @@ func TestBadMedia(t *testing.T) {
 			t.Errorf("%s ended as %+v with %d samples; want %s at %s", c.row, res.Fault, res.sink.samples, c.code, c.stage)
 		}
 	}
+}
+
+// elsewhere is a film whose track says that its media are in another file, which nobody is
+// to open.
+func elsewhere(film, entry []byte) []byte {
+	dref := find(film, "dref")
+	old := int(binary.BigEndian.Uint32(film[dref+12:]))
+	out := append(bytes.Clone(film[:dref+12]), film[dref+12+old:]...)
+	within := []string{"dref", "dinf", "minf", "mdia", "trak", "moov"}
+	for _, b := range within {
+		i := find(out, b) - 4
+		binary.BigEndian.PutUint32(out[i:], binary.BigEndian.Uint32(out[i:])-uint32(old))
+	}
+	return grow(out, dref+12, entry, within...)
+}
+
+// alias names a file as QuickTime does: by volume, name and path.
+func alias(path string) []byte {
+	return box("alis", make([]byte, 4+10), []byte{27}, make([]byte, 27), make([]byte, 12), []byte{63}, make([]byte, 63), make([]byte, 16), make([]byte, 4+16),
+		be16(2), be16(uint16(len(path))), []byte(path), be16(0xffff), be16(0))
+}
+
+// black is a small film that shows nothing for a long time.
+func black(t *testing.T, lasts time.Duration) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "black.mp4")
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", fmt.Sprintf("color=black:s=64x48:r=1/10:d=%d", int(lasts.Seconds())),
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", path).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || len(data) > 2<<20 {
+		t.Fatalf("%d bytes, %v", len(data), err)
+	}
+	return data
 }
