@@ -116,15 +116,16 @@ func (w *worker) stop() {
 func (w *worker) report() {
 	w.t.Helper()
 	limits := settings.Default().Mill
-	// Of the worker and all the mills that it waited for, the largest.
+	// The largest of the worker, of all the mills that it waited for, and of this process,
+	// from which the worker was started: more than any mill held.
 	all := w.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
-	w.t.Logf("1 worker, never started again; peak memory %d MiB of %d, of it or a mill %d MiB of %d; %d mills seen, %d at a time, none longer than %v",
+	w.t.Logf("1 worker, never started again; peak memory %d MiB of %d, of any mill at most %d MiB of %d; %d mills seen, %d at a time, none longer than %v",
 		w.peak>>20, workerMemory>>20, all>>20, limits.Memory>>20, w.born, w.most, w.oldest.Round(time.Millisecond))
 	switch {
 	case w.peak == 0 || w.peak > workerMemory:
 		w.t.Errorf("the worker held %d bytes; %d are enough", w.peak, workerMemory)
 	case all > limits.Memory:
-		w.t.Errorf("a mill held %d bytes; the limit is %d", all, limits.Memory)
+		w.t.Errorf("a mill may have held %d bytes; the limit is %d", all, limits.Memory)
 	case w.born == 0 || w.oldest > limits.Age+wall:
 		w.t.Errorf("of %d mills one lived for %v", w.born, w.oldest)
 	}
