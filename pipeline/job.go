@@ -47,6 +47,8 @@ type Media struct {
 	Honour []string `json:"-"`
 	// Dataset is the job's, for rules on what it may read. The stream sets it too.
 	Dataset string `json:"-"`
+	// Sparse says that little of the medium will be read (see [Recipe.Sparse]). Likewise.
+	Sparse bool `json:"-"`
 }
 
 // Provenance says where a thing came from. Every sample carries it.

@@ -160,6 +160,22 @@ type Pack struct {
 	Mode       string `json:"mode"` // "first_fit_decreasing" or "first_fit"
 }
 
+// Sparse reports whether so little of a long video is looked at that the rest need not be
+// fetched: frames that are far apart, and no sound. It is the recipe's wish alone; whether a
+// medium can be read so is for its server and its decoder to say.
+func (r *Recipe) Sparse() bool {
+	if r.Audio.On() {
+		return false
+	}
+	switch p := r.Video.Pick; p.Rule {
+	case codecs.PickKeyframes, codecs.PickAt, codecs.PickUniform:
+		return true
+	case codecs.PickFPS:
+		return p.Rate.Cmp(codecs.Rational{Num: 1, Den: 5}) <= 0
+	}
+	return false
+}
+
 // Packs reports whether some output joins samples into sequences.
 func (r *Recipe) Packs() bool {
 	for _, o := range r.Outputs {

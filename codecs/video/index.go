@@ -14,6 +14,8 @@ import (
 // entry is one packet of the track, in decoding order.
 type entry struct {
 	pts     int64
+	pos     int64 // of its bytes in the file; -1 where that is not known
+	size    int64
 	frame   int32 // index of its picture in presentation order, or -1
 	unit    unit
 	discard bool // decoded but not shown: before an edit list's start
@@ -31,8 +33,12 @@ type index struct {
 
 // readIndex demuxes the track to its end.
 func readIndex(in *input, info codecs.Info, lim codecs.Limits) (*index, error) {
+	return readIndexWith(in, info, lim, parserFor(info.Codec, in.Stream.CodecParameters().ExtraData()))
+}
+
+// readIndexWith has the units of packets from a parser, which sees them in order.
+func readIndexWith(in *input, info codecs.Info, lim codecs.Limits, parse unitParser) (*index, error) {
 	x := &index{times: codecs.Timeline{Base: info.TimeBase}}
-	parse := parserFor(info.Codec, in.Stream.CodecParameters().ExtraData())
 	if parse == nil {
 		x.doubt("packets of this codec are not understood")
 	}
@@ -106,7 +112,7 @@ func (x *index) ascends() bool {
 }
 
 func (x *index) entry(p *astiav.Packet, parse unitParser) entry {
-	e := entry{pts: p.Pts(), frame: -1, discard: p.Flags().Has(astiav.PacketFlagDiscard)}
+	e := entry{pts: p.Pts(), pos: p.Pos(), size: int64(p.Size()), frame: -1, discard: p.Flags().Has(astiav.PacketFlagDiscard)}
 	key := p.Flags().Has(astiav.PacketFlagKey)
 	if x.unclear != "" {
 		return e

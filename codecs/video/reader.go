@@ -27,6 +27,8 @@ type Reader struct {
 	params *astiav.CodecParameters // of the track, as probed
 	held   ffmpeg.Owner            // of params
 	whole  bool                    // everything is decoded, and times come from the pictures
+	sparse bool                    // the source is, see codecs.Sparse
+	holes  []ffmpeg.Span           // of a sparse source: what no pick needs
 	cut    bool                    // the file ends early
 
 	alpha bool // the track has transparency that its decoder leaves out
@@ -68,6 +70,11 @@ func Open(ctx context.Context, src codecs.Source, container string, pick codecs.
 }
 
 func (r *Reader) open() error {
+	if s, ok := r.src.(codecs.Sparse); ok && s.Sparse() {
+		if r.sparse = true; r.container != MP4 && r.container != MOV || r.opt.DecodeAll {
+			return codecs.ErrWhole
+		}
+	}
 	in, err := openInput(r.ctx, r.src, r.container, r.lim, r.opt)
 	if err != nil {
 		return err
@@ -86,7 +93,12 @@ func (r *Reader) open() error {
 	if err := in.Stream.CodecParameters().Copy(r.params); err != nil {
 		return err
 	}
-	if r.index, err = readIndex(in, r.info, r.lim); err != nil {
+	if r.sparse {
+		err = r.readSparsely()
+	} else {
+		r.index, err = readIndex(in, r.info, r.lim)
+	}
+	if err != nil {
 		return err
 	}
 	r.cut = r.index.skipped > 0 || cut(r.src, r.container)
@@ -123,6 +135,9 @@ func (r *Reader) startPlan() error {
 
 // startWhole decodes everything: once for the times, then for the pictures.
 func (r *Reader) startWhole() error {
+	if r.sparse {
+		return codecs.ErrWhole
+	}
 	r.whole = true
 	if err := r.start(nil); err != nil {
 		return err
@@ -190,6 +205,7 @@ func (r *Reader) start(p *plan) error {
 		in.Free()
 		return errors.New("the medium changed while it was read")
 	}
+	in.LeaveOut(r.holes)
 	dec, err := openDecoder(r.params, p != nil && len(p.maybe) > 0, r.lim, r.opt)
 	if err != nil {
 		in.Free()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,19 +32,21 @@ type child struct {
 	jobs   int
 	spoilt int // refused media that C has seen
 	buf    []byte
+	answer []byte
 	sample pipeline.Sample
 }
 
 // do runs one job. After an error the child is of no more use and must be killed.
 //
-// Time is counted while the parent waits for the child, not while emit works: a slow
-// disk is not the medium's fault. emit's own error is returned wrapped in emitError.
+// Time is counted while the parent waits for the child, not while emit works or a medium
+// is read: a slow disk or server is not the medium's fault. emit's own error is returned
+// wrapped in emitError, that of reading a medium in sourceError.
 func (c *child) do(ctx context.Context, a *Assignment, lim Limits, emit func(*pipeline.Sample) error) (pipeline.Verdict, error) {
 	defer c.killWhenDone(ctx)()
 	stop := c.watch()
 	v, err := c.exchange(ctx, a, lim, emit)
 	stop()
-	if e := c.over.Load(); e != nil && !errors.As(err, new(emitError)) && ctx.Err() == nil {
+	if e := c.over.Load(); e != nil && !errors.As(err, new(emitError)) && !errors.As(err, new(sourceError)) && ctx.Err() == nil {
 		return pipeline.Verdict{}, e // it may have ended well all the same, but it is dead now
 	}
 	return v, err
@@ -55,11 +58,12 @@ func (c *child) exchange(ctx context.Context, a *Assignment, lim Limits, emit fu
 	var msg bytes.Buffer
 	enc := json.NewEncoder(&msg)
 	enc.SetEscapeHTML(false) // what travels untouched stays as it was
-	if err := enc.Encode(a); err != nil {
+	if err := enc.Encode(assigned{a, a.sizes()}); err != nil {
 		return pipeline.Verdict{}, err
 	}
 	c.conn.SetDeadline(time.Now().Add(lim.Stall))
-	if err := sendJob(c.conn, msg.Bytes(), a.Files); err != nil {
+	files := slices.DeleteFunc(slices.Clone(a.Files), func(f *os.File) bool { return f == nil })
+	if err := sendJob(c.conn, msg.Bytes(), files); err != nil {
 		return pipeline.Verdict{}, c.died(ctx, err)
 	}
 	b, out, samples := budget{lim: lim}, int64(0), int64(0)
@@ -97,10 +101,17 @@ func (c *child) exchange(ctx context.Context, a *Assignment, lim Limits, emit fu
 				return pipeline.Verdict{}, emitError{err}
 			}
 			samples++
+		case kindRead:
+			if err := c.reply(ctx, a, p, &b); err != nil {
+				return pipeline.Verdict{}, err
+			}
 		case kindVerdict:
 			var v ending
 			if err := json.Unmarshal(p, &v); err != nil {
 				return pipeline.Verdict{}, fault(pipeline.CodeCrash, "the mill's verdict can not be read: %v", err)
+			}
+			if v.Whole && len(a.Ranges) > 0 {
+				return pipeline.Verdict{}, ErrWhole
 			}
 			if v.Fault != nil && v.Exposed {
 				c.spoilt++
@@ -112,22 +123,47 @@ func (c *child) exchange(ctx context.Context, a *Assignment, lim Limits, emit fu
 	}
 }
 
+// reply answers a child's question. The child has as long to take the answer as it has for
+// anything else.
+func (c *child) reply(ctx context.Context, a *Assignment, p []byte, b *budget) error {
+	q, err := parseRead(p, a)
+	if err != nil {
+		return c.died(ctx, err)
+	}
+	answer, err := c.fetch(a, q)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	c.conn.SetWriteDeadline(start.Add(b.lim.Stall))
+	if err := writeFrame(c.conn, kindBytes, answer); err != nil {
+		return c.died(ctx, err)
+	}
+	b.used += time.Since(start)
+	return nil
+}
+
 // checkVerdict refuses what no honest child says: it would stand in the ledger.
 func checkVerdict(v pipeline.Verdict, samples int64) error {
 	f := v.Fault
 	switch {
-	case f != nil && (f.Code == "" || len(f.Code)+len(f.Stage) > maxCode):
+	case f != nil && (f.Code == "" || len(f.Code)+len(f.Stage) > maxCode || strings.Trim(f.Code+f.Stage, "abcdefghijklmnopqrstuvwxyz0123456789.-") != ""):
 		return fault(pipeline.CodeCrash, "the mill refused the job without a code")
 	case f == nil && v.Samples != samples:
 		return fault(pipeline.CodeCrash, "the mill says that it gave %d samples, but it gave %d", v.Samples, samples)
-	case v.Tokens < 0 || v.Frames < 0:
-		return fault(pipeline.CodeCrash, "the mill counts below zero")
+	case v.Tokens < 0 || v.Tokens > maxCount || v.Frames < 0 || v.Frames > maxCount || v.MediaSeconds < 0 || v.MediaSeconds > maxSeconds:
+		return fault(pipeline.CodeCrash, "the mill counts %d tokens and %d frames in %g seconds, which can not be", v.Tokens, v.Frames, v.MediaSeconds)
 	}
 	return nil
 }
 
-// maxCode is how long a fault's code and stage may be together.
-const maxCode = 100
+// What a verdict may say: the lengths of a fault's code and stage together, and counts that
+// add up over years of jobs without an overflow.
+const (
+	maxCode    = 100
+	maxCount   = 1 << 40
+	maxSeconds = 1 << 32
+)
 
 // killWhenDone kills the child when ctx ends: nothing else stops a decoder. The
 // returned func ends the watch.

@@ -2,6 +2,7 @@ package mill
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/millrace/millrace/pipeline"
 )
@@ -43,11 +44,24 @@ func (p *InProcess) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.
 		}
 		k.line, k.digest = line, a.Recipe.Digest
 	}
-	media, err := mediaOf(a, a.Files, new(signs))
-	if err != nil {
-		return pipeline.Verdict{}, err
+	var failed error
+	media := make([]pipeline.Medium, len(a.Sources))
+	for i := range media {
+		var src *source
+		if len(a.Ranges) > 0 && a.Ranges[i] != nil {
+			src = &source{ReaderAt: first{a.Ranges[i], &failed}, size: a.Ranges[i].Size(), sparse: true, signs: new(signs)}
+		} else {
+			var err error
+			if src, err = fileSource(a.Files[i], new(signs)); err != nil {
+				return pipeline.Verdict{}, fmt.Errorf("medium %d: %w", i, err)
+			}
+		}
+		media[i] = a.medium(i, src)
 	}
 	v, err := k.line.Run(ctx, a.Job, media, sink.Add)
+	if failed != nil {
+		v, err = verdictOf(failed)
+	}
 	if err == nil && v.Fault != nil {
 		err = sink.Reset()
 	}

@@ -371,6 +371,8 @@ func beParent() {
 func FuzzFrame(f *testing.F) {
 	f.Add([]byte{byte(kindSample), 0, 0, 0, 3, 0, 0, 0, 1, 2, 3})
 	f.Add([]byte{byte(kindHello), 0, 0, 0, 0, 0, 0, 0})
+	f.Add(append([]byte{byte(kindRead), 0, 0, 0, readSize, 0, 0, 0}, read{1, 2, 3}.encode()...))
+	f.Add([]byte{byte(kindBytes), 0, 0, 0, 2, 0, 0, 0, 1, 2})
 	f.Add([]byte{byte(kindSample), 0, 0, 0, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var buf []byte

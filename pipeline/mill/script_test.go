@@ -86,6 +86,13 @@ func (f *frames) Next() (*codecs.Frame, error) {
 		f.words = f.words[1:]
 		codecs.Lasts(f.src, codecs.Rational{Num: seconds, Den: 1})
 		return f.Next()
+	case "reread":
+		if _, err := f.src.ReadAt(make([]byte, 1), 0); err != nil {
+			return f.Next() // as a decoder does that takes what it can not read for damage
+		}
+		return f.Next()
+	case "whole":
+		return nil, codecs.ErrWhole
 	case "slowly":
 		time.Sleep(20 * time.Millisecond)
 		return f.frame([]byte{1, 2, 3}), nil
@@ -97,7 +104,7 @@ func (f *frames) Next() (*codecs.Frame, error) {
 	case "escape":
 		name, word := strings.Join(f.words[:len(f.words)-1], " "), f.words[len(f.words)-1]
 		f.words = nil
-		return f.frame([]byte(attack(name, word, f.src.(*fileSource).File))), nil
+		return f.frame([]byte(attack(name, word, f.src.(*source).ReaderAt.(*os.File)))), nil
 	case "eat", "swallow", "threads", "flood", "giant", "nothing":
 		return f.greed(w)
 	case "frame":

@@ -26,6 +26,16 @@ type Assignment struct {
 	// Sources names the media by what they are; Files, in the same order, are their bytes.
 	Sources []pipeline.SourceID `json:"sources,omitempty"`
 	Files   []*os.File          `json:"-"`
+	// Ranges, where there are any, are in the same order: a medium is either a file, or
+	// read in ranges, and nil in the other list. Of these a child has no descriptor: it
+	// asks its parent.
+	Ranges []Ranges `json:"-"`
+}
+
+// assigned is an assignment as it travels.
+type assigned struct {
+	*Assignment
+	Remote []int64 `json:"remote,omitempty"` // sizes of media that are read in ranges; 0 for files
 }
 
 // NewLine makes a recipe ready to run. A child keeps the line while the recipe stays the same.
@@ -64,19 +74,27 @@ func Serve(conn *net.UnixConn, newLine NewLine) error {
 	}
 	jobs := make(chan received)
 	ended := make(chan error, 1)
+	answers := make(chan []byte)
 	go func() { // always reading, so that the parent's end is seen at once
+		defer close(answers)
+		var buf []byte // of answers: one is copied before the next is asked for
 		for {
-			var buf []byte
-			p, files, err := receiveJob(conn, &buf)
+			k, p, files, err := receive(conn, &buf)
 			if err != nil {
 				closeAll(files)
 				ended <- err
 				return
 			}
+			if k == kindBytes {
+				closeAll(files)
+				answers <- p
+				continue
+			}
 			jobs <- received{p, files}
+			buf = nil
 		}
 	}()
-	s := server{out: &sender{conn: conn}, newLine: newLine}
+	s := server{out: &sender{conn: conn}, newLine: newLine, answers: answers}
 	done := make(chan error, 1)
 	for {
 		select {
@@ -136,6 +154,7 @@ func descriptorOf(conn *net.UnixConn) (fd int, err error) {
 type ending struct {
 	pipeline.Verdict
 	Exposed bool `json:"exposed,omitempty"` // C has seen bytes of the media
+	Whole   bool `json:"whole,omitempty"`   // see [ErrWhole]
 }
 
 type received struct {
@@ -149,6 +168,7 @@ type server struct {
 	newLine NewLine
 	line    *pipeline.Line
 	digest  string
+	answers <-chan []byte // closed when the parent has ended
 }
 
 // do runs one job. An error means that the parent can not be reached.
@@ -159,10 +179,11 @@ func (s *server) do(r received) error {
 	stop := s.reportAlive()
 	v, err := s.run(r)
 	stop()
-	if err != nil {
+	whole := errors.Is(err, ErrWhole)
+	if err != nil && !whole {
 		return err
 	}
-	p, err := json.Marshal(ending{v, s.exposed.Load()})
+	p, err := json.Marshal(ending{v, s.exposed.Load(), whole})
 	if err != nil {
 		return err
 	}
@@ -170,7 +191,7 @@ func (s *server) do(r received) error {
 }
 
 func (s *server) run(r received) (v pipeline.Verdict, err error) {
-	a, media, err := open(r, &s.signs)
+	a, media, err := s.open(r)
 	if err != nil {
 		return v, err
 	}
@@ -196,36 +217,57 @@ func (s *server) run(r received) (v pipeline.Verdict, err error) {
 	})
 }
 
-func open(r received, s *signs) (*Assignment, []pipeline.Medium, error) {
-	var a Assignment
+func (s *server) open(r received) (*Assignment, []pipeline.Medium, error) {
+	a := assigned{Assignment: &Assignment{}}
 	if err := json.Unmarshal(r.payload, &a); err != nil {
 		return nil, nil, fmt.Errorf("reading an assignment: %w", err)
 	}
-	if a.Job == nil || a.Recipe == nil || len(a.Sources) != len(r.files) || len(a.Job.Media) != len(r.files) {
-		return nil, nil, fmt.Errorf("an assignment of %d media came with %d sources and %d files", len(a.Job.Media), len(a.Sources), len(r.files))
+	if a.Job == nil || a.Recipe == nil || len(a.Sources) != len(a.Job.Media) || len(a.Remote) != 0 && len(a.Remote) != len(a.Sources) {
+		return nil, nil, fmt.Errorf("%w: an assignment that does not fit", errFrame)
 	}
-	media, err := mediaOf(&a, r.files, s)
-	return &a, media, err
-}
-
-// mediaOf joins an assignment's sources to their files.
-func mediaOf(a *Assignment, files []*os.File, s *signs) ([]pipeline.Medium, error) {
-	media := make([]pipeline.Medium, len(files))
-	for i, f := range files {
-		st, err := f.Stat()
-		if err != nil {
-			return nil, fmt.Errorf("medium %d: %w", i, err)
+	var media []pipeline.Medium
+	files := r.files
+	for i := range a.Sources {
+		switch {
+		case len(a.Remote) > 0 && a.Remote[i] > 0:
+			far := &remote{medium: i, size: a.Remote[i], out: s.out, answers: s.answers}
+			media = append(media, a.medium(i, &source{ReaderAt: far, size: far.size, sparse: true, signs: &s.signs}))
+		case len(files) > 0:
+			src, err := fileSource(files[0], &s.signs)
+			if err != nil {
+				return nil, nil, fmt.Errorf("medium %d: %w", i, err)
+			}
+			media, files = append(media, a.medium(i, src)), files[1:]
+		default:
+			return nil, nil, fmt.Errorf("%w: no file for medium %d of %d", errFrame, i, len(a.Sources))
 		}
-		media[i] = pipeline.Medium{Source: &fileSource{File: f, size: st.Size(), signs: s}, ID: a.Sources[i], Role: a.Job.Media[i].Role}
 	}
-	return media, nil
+	if len(files) > 0 {
+		return nil, nil, fmt.Errorf("%w: %d files more than media", errFrame, len(files))
+	}
+	return a.Assignment, media, nil
 }
 
-type fileSource struct {
-	*os.File
-	size  int64
-	lasts int64 // nanoseconds
+// medium joins one of an assignment's sources to its bytes.
+func (a *Assignment) medium(i int, src *source) pipeline.Medium {
+	return pipeline.Medium{Source: src, ID: a.Sources[i], Role: a.Job.Media[i].Role}
+}
+
+// source is a medium's bytes, and tells of its decoding.
+type source struct {
+	io.ReaderAt
+	size   int64
+	sparse bool  // see [codecs.Sparse]
+	lasts  int64 // nanoseconds
 	*signs
+}
+
+func fileSource(f *os.File, s *signs) (*source, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return &source{ReaderAt: f, size: st.Size(), signs: s}, nil
 }
 
 // signs are what a job's media tell of its decoding.
@@ -236,16 +278,19 @@ type signs struct {
 	pace    pace
 }
 
-func (f *fileSource) Size() int64 { return f.size }
+func (f *source) Size() int64 { return f.size }
+
+// Sparse implements [codecs.Sparse].
+func (f *source) Sparse() bool { return f.sparse }
 
 // Alive is a decoder's sign of life between reads.
-func (f *fileSource) Alive() { f.reads.Add(1) }
+func (f *source) Alive() { f.reads.Add(1) }
 
 // Expose notes that C sees bytes.
-func (f *fileSource) Expose() { f.exposed.Store(true) }
+func (f *source) Expose() { f.exposed.Store(true) }
 
 // Lasts implements [codecs.Timed]. The durations of a job's media add up.
-func (f *fileSource) Lasts(seconds codecs.Rational) {
+func (f *source) Lasts(seconds codecs.Rational) {
 	const most = 1 << 61 // of nanoseconds, far over any cap
 	n := int64(min(max(seconds.Float(), 0)*1e9, most))
 	f.mu.Lock()
@@ -256,16 +301,16 @@ func (f *fileSource) Lasts(seconds codecs.Rational) {
 }
 
 // Picked implements [pipeline.Paced].
-func (f *fileSource) Picked(n, of int64) {
+func (f *source) Picked(n, of int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pace.picks, f.pace.of = uint64(n), uint64(of)
 	f.reads.Add(1)
 }
 
-func (f *fileSource) ReadAt(p []byte, off int64) (int, error) {
+func (f *source) ReadAt(p []byte, off int64) (int, error) {
 	f.reads.Add(1)
-	return f.File.ReadAt(p, off)
+	return f.ReaderAt.ReadAt(p, off)
 }
 
 // reportAlive sends a sign of life now and then, if there was one (a decoder that

@@ -30,6 +30,8 @@ const (
 	kindSample  kind = 'S' // child to parent: one sample
 	kindAlive   kind = 'A' // child to parent: progress without a sample, and its [pace]
 	kindVerdict kind = 'V' // child to parent: the job is over
+	kindRead    kind = 'R' // child to parent: a [read] of a medium of which the parent has the bytes
+	kindBytes   kind = 'B' // parent to child: the answer, as long as was asked for
 )
 
 const (
@@ -54,7 +56,7 @@ func putHeader(b []byte, k kind, n int) error {
 func parseHeader(b []byte) (kind, int, error) {
 	n := binary.LittleEndian.Uint32(b[4:])
 	switch k := kind(b[0]); k {
-	case kindJob, kindTerms, kindHello, kindSample, kindAlive, kindVerdict:
+	case kindJob, kindTerms, kindHello, kindSample, kindAlive, kindVerdict, kindRead, kindBytes:
 		if b[1]|b[2]|b[3] == 0 && n <= maxFrame {
 			return k, int(n), nil
 		}
@@ -154,30 +156,30 @@ func readOnly(f *os.File) (*os.File, error) {
 	return r, nil
 }
 
-// receiveJob reads what sendJob wrote. The caller closes the files.
-func receiveJob(c *net.UnixConn, buf *[]byte) ([]byte, []*os.File, error) {
+// receive reads a job that sendJob wrote, or an answer. The caller closes the files.
+func receive(c *net.UnixConn, buf *[]byte) (kind, []byte, []*os.File, error) {
 	h := make([]byte, headerSize)
 	oob := make([]byte, unix.CmsgSpace(4*maxMedia))
 	n, oobn, _, _, err := c.ReadMsgUnix(h, oob)
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, nil, err
 	}
 	files, err := descriptors(oob[:oobn])
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, files, err
 	}
 	if n == 0 {
-		return nil, files, io.EOF
+		return 0, nil, files, io.EOF
 	}
 	if _, err := io.ReadFull(c, h[n:]); err != nil {
-		return nil, files, err
+		return 0, nil, files, err
 	}
 	k, size, err := parseHeader(h)
-	if err != nil || k != kindJob {
-		return nil, files, fmt.Errorf("%w: not a job", errFrame)
+	if err != nil || k != kindJob && k != kindBytes {
+		return 0, nil, files, fmt.Errorf("%w: neither a job nor an answer", errFrame)
 	}
 	p, err := readPayload(c, size, buf)
-	return p, files, err
+	return k, p, files, err
 }
 
 func descriptors(oob []byte) ([]*os.File, error) {

@@ -17,6 +17,10 @@ type Config struct {
 	MaxBytes int64 `yaml:"max_bytes"`
 	// MaxFileBytes bounds a local file, which is not copied.
 	MaxFileBytes int64 `yaml:"max_file_bytes"`
+	// RangesFrom is from how many bytes on a medium over HTTP or of S3 is read in ranges, where
+	// little of it is wanted (see pipeline.Media), its server can do it, and no digest is
+	// to be checked.
+	RangesFrom int64 `yaml:"ranges_from"`
 	// AllowFiles lets plain paths and file:// URIs be read. Meant for the command line.
 	AllowFiles bool `yaml:"allow_files"`
 	// Root confines files to one folder; links that lead out of it are refused.
@@ -70,7 +74,7 @@ type HTTP struct {
 // DefaultConfig is for media from strangers: no files, no private addresses.
 func DefaultConfig() Config {
 	return Config{
-		MaxBytes: 2 << 30, MaxFileBytes: 1 << 40,
+		MaxBytes: 2 << 30, MaxFileBytes: 1 << 40, RangesFrom: 256 << 20,
 		Tries: 6, Backoff: time.Second, MaxRetryAfter: 5 * time.Minute,
 		MinRate: 16 << 10, RateWindow: 30 * time.Second, OutagePatience: time.Hour,
 		HTTP: HTTP{
@@ -87,7 +91,7 @@ func (c Config) Validate() error {
 		name string
 		n    int64
 	}{
-		{"max_bytes", c.MaxBytes}, {"max_file_bytes", c.MaxFileBytes}, {"s3.max_bytes", c.S3.MaxBytes},
+		{"max_bytes", c.MaxBytes}, {"max_file_bytes", c.MaxFileBytes}, {"s3.max_bytes", c.S3.MaxBytes}, {"ranges_from", c.RangesFrom},
 		{"backoff", int64(c.Backoff)}, {"max_retry_after", int64(c.MaxRetryAfter)},
 		{"min_rate", c.MinRate}, {"rate_window", int64(c.RateWindow)},
 		{"http.connect_timeout", int64(c.HTTP.Connect)}, {"http.tls_timeout", int64(c.HTTP.TLS)},

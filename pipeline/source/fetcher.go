@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -85,14 +86,15 @@ func (f *Fetcher) Close() error {
 // often as the settings say and may work later. Other errors, among them ctx's, say
 // nothing about the medium.
 func (f *Fetcher) Fetch(ctx context.Context, m pipeline.Media) (*Spooled, error) {
-	s, err := f.fetch(ctx, m)
+	s, err := f.fetch(ctx, m, math.MaxInt64)
 	if err != nil {
 		return nil, f.about(m, err)
 	}
 	return s, nil
 }
 
-func (f *Fetcher) fetch(ctx context.Context, m pipeline.Media) (*Spooled, error) {
+// fetch does not fetch what is announced with large bytes or more: that is errLarge.
+func (f *Fetcher) fetch(ctx context.Context, m pipeline.Media, large int64) (*Spooled, error) {
 	if err := checkMedia(m); err != nil {
 		return nil, err
 	}
@@ -112,6 +114,9 @@ func (f *Fetcher) fetch(ctx context.Context, m pipeline.Media) (*Spooled, error)
 		return s, err
 	}
 	err = f.remote(ctx, loc, m, func(b *body) (err error) {
+		if b.size >= large {
+			return errLarge
+		}
 		if s, err = spool(f.cfg.dir(), b.r, b.max); err != nil {
 			return err
 		}

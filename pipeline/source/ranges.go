@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/millrace/millrace/pipeline"
@@ -90,6 +91,33 @@ func (f *Fetcher) OpenRanges(ctx context.Context, m pipeline.Media) (*Ranges, er
 		return nil, f.about(m, err)
 	}
 	return r, nil
+}
+
+// errLarge says that a medium is better read in ranges.
+var errLarge = errors.New("it is large")
+
+// FetchOrOpen is Fetch, but a medium that is Sparse, elsewhere, and has at least
+// [Config.RangesFrom] bytes is only opened, as OpenRanges does, where that can be done.
+// The caller closes what it gets: one of the two. Whether a medium is large is seen from
+// the head of its answer, so a small one costs no request more.
+func (f *Fetcher) FetchOrOpen(ctx context.Context, m pipeline.Media) (*Spooled, *Ranges, error) {
+	large := int64(math.MaxInt64)
+	if m.Sparse && m.SHA256 == "" {
+		large = f.cfg.RangesFrom
+	}
+	s, err := f.fetch(ctx, m, large)
+	if !errors.Is(err, errLarge) {
+		if err != nil {
+			err = f.about(m, err)
+		}
+		return s, nil, err
+	}
+	r, err := f.OpenRanges(ctx, m)
+	if errors.Is(err, ErrNoRanges) {
+		s, err = f.Fetch(ctx, m)
+		return s, nil, err
+	}
+	return nil, r, err
 }
 
 // begin learns size and version with the first block.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -353,5 +354,53 @@ func TestRangesOfObjects(t *testing.T) {
 	_, err = f.OpenRanges(t.Context(), pipeline.Media{URI: "s3://media/empty"})
 	wantCode(t, err, pipeline.CodeSourceEmpty)
 	_, err = f.OpenRanges(t.Context(), pipeline.Media{URI: "s3://media/none"})
+	wantCode(t, err, pipeline.CodeSourceGone)
+}
+
+// TestFetchOrOpen opens what is large and sparse, and fetches all else.
+func TestFetchOrOpen(t *testing.T) {
+	text := noise(3 * rangeBlock)
+	good := &ranger{content: strings.NewReader(text), etag: `"v1"`}
+	none := &ranger{content: strings.NewReader(text), modified: time.Now()} // no validator that holds
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+	for name, c := range map[string]struct {
+		server   *ranger
+		from     int64
+		sparse   bool
+		sha256   string
+		opened   bool
+		requests int64 // at most
+	}{
+		"large and sparse":        {good, 3 * rangeBlock, true, "", true, 2},
+		"not sparse":              {good, 1, false, "", false, 1},
+		"small":                   {good, 3*rangeBlock + 1, true, "", false, 1},
+		"with a digest":           {good, 1, true, sum, false, 1},
+		"a server without ranges": {none, 1, true, "", false, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := local(t)
+			cfg.RangesFrom = c.from
+			before := c.server.requests.Load()
+			s, r, err := newFetcher(t, cfg).FetchOrOpen(t.Context(), pipeline.Media{URI: serve(t, c.server.ServeHTTP), Sparse: c.sparse, SHA256: c.sha256})
+			if err != nil || (r != nil) != c.opened || (s != nil) == c.opened {
+				t.Fatalf("it gives %v, %v, %v", s, r, err)
+			}
+			if r != nil {
+				r.Close()
+			} else {
+				if s.ID.SHA256 != sum {
+					t.Errorf("what was fetched has the digest %s", s.ID.SHA256)
+				}
+				s.Close()
+			}
+			if n := c.server.requests.Load() - before; n > c.requests {
+				t.Errorf("it took %d requests", n)
+			}
+		})
+	}
+	s, r, err := newFetcher(t, local(t)).FetchOrOpen(t.Context(), pipeline.Media{URI: serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }), Sparse: true})
+	if s != nil || r != nil {
+		t.Errorf("what is gone gives %v, %v", s, r)
+	}
 	wantCode(t, err, pipeline.CodeSourceGone)
 }

@@ -39,9 +39,10 @@ type Mills interface {
 }
 
 // Fetch brings a medium to a local read-only file and says what it is. have is the
-// file where the medium is at hand already, else nil. A *codecs.Error refuses the
+// file where the medium is at hand already, else nil. Where m is Sparse it may give
+// [mill.Ranges] instead, which hold ctx. A *codecs.Error refuses the
 // medium, and the id then says as much of it as is known; any other error stops the stream.
-type Fetch func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error)
+type Fetch func(ctx context.Context, m pipeline.Media, have *os.File) (mill.Bytes, pipeline.SourceID, error)
 
 // Observer is told what happens, for progress bars and metrics. Calls may come from
 // several goroutines.

@@ -152,7 +152,7 @@ func (b *bench) run(ctx context.Context, feed func(next int64) Feed) error {
 			}
 			return b.recipe
 		},
-		Fetch: func(_ context.Context, _ pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error) {
+		Fetch: func(_ context.Context, _ pipeline.Media, have *os.File) (mill.Bytes, pipeline.SourceID, error) {
 			if have != nil {
 				return have, pipeline.SourceID{}, nil
 			}

@@ -24,6 +24,7 @@ type item struct {
 type part struct {
 	job     *pipeline.Job
 	files   []*os.File
+	ranges  []mill.Ranges // of media that are not fetched; nil where there are none
 	recipe  *pipeline.Recipe
 	sources []pipeline.SourceID
 	verdict pipeline.Verdict
@@ -70,19 +71,27 @@ func (s *Stream) workPart(ctx context.Context, p *part) error {
 	}
 	p.result.recipe = p.recipe
 	defer p.closeFiles()
-	if err := s.fetch(ctx, p); err != nil {
-		if p.verdict.Fault = faultOf(err); p.verdict.Fault == nil {
-			return err
+	v, err := s.mill(ctx, p, p.recipe.Sparse())
+	if errors.Is(err, mill.ErrWhole) {
+		if err = p.result.Reset(); err == nil {
+			v, err = s.mill(ctx, p, false)
 		}
-		return nil
 	}
-	v, err := s.parts.Mills.Do(ctx, &mill.Assignment{Job: bare(p.job), Recipe: p.recipe, Sources: p.sources, Files: p.files}, sampled{&p.result, s.parts.Observe})
 	p.verdict, p.result.keys = v, nil
 	if f := faultOf(err); f != nil { // a sample that the result refused
 		p.verdict = pipeline.Verdict{Fault: f}
 		return p.result.Reset()
 	}
 	return err
+}
+
+// mill fetches a job's media, or with sparse perhaps only opens them, and has a mill make
+// samples of them. An error may be the medium's fault.
+func (s *Stream) mill(ctx context.Context, p *part, sparse bool) (pipeline.Verdict, error) {
+	if err := s.fetch(ctx, p, sparse); err != nil {
+		return pipeline.Verdict{}, err
+	}
+	return s.parts.Mills.Do(ctx, &mill.Assignment{Job: bare(p.job), Recipe: p.recipe, Sources: p.sources, Files: p.files, Ranges: p.ranges}, sampled{&p.result, s.parts.Observe})
 }
 
 // sampled tells the observer of samples as they come out of a mill.
@@ -96,14 +105,20 @@ func (s sampled) Add(sm *pipeline.Sample) error {
 	return s.result.Add(sm)
 }
 
-// fetch brings the job's media to local files.
-func (s *Stream) fetch(ctx context.Context, p *part) error {
-	files := make([]*os.File, len(p.job.Media))
+// fetch brings the job's media to local files, those that are not there yet. With sparse
+// it may leave some where they are.
+func (s *Stream) fetch(ctx context.Context, p *part, sparse bool) error {
+	files, sources := make([]*os.File, len(p.job.Media)), make([]pipeline.SourceID, len(p.job.Media))
 	copy(files, p.files)
-	p.files, p.sources = files, make([]pipeline.SourceID, len(files))
+	copy(sources, p.sources)
+	p.closeRanges()
+	p.files, p.sources = files, sources
 	for i, m := range p.job.Media {
-		m.Honour, m.Dataset = p.recipe.Source.Honour, p.job.Dataset
-		f, id, err := s.parts.Fetch(ctx, m, files[i])
+		if files[i] != nil && sources[i] != (pipeline.SourceID{}) {
+			continue // fetched before
+		}
+		m.Honour, m.Dataset, m.Sparse = p.recipe.Source.Honour, p.job.Dataset, sparse
+		b, id, err := s.parts.Fetch(ctx, m, files[i])
 		p.sources[i] = id // what failed is said too
 		if err != nil {
 			if e := codecs.AsError(err); e != nil && len(files) > 1 {
@@ -111,12 +126,30 @@ func (s *Stream) fetch(ctx context.Context, p *part) error {
 			}
 			return err
 		}
-		files[i] = f
+		switch b := b.(type) {
+		case *os.File:
+			files[i] = b
+		case mill.Ranges:
+			if p.ranges == nil {
+				p.ranges = make([]mill.Ranges, len(files))
+			}
+			p.ranges[i] = b
+		}
 	}
 	return nil
 }
 
+func (p *part) closeRanges() {
+	for _, r := range p.ranges {
+		if r != nil {
+			r.Close()
+		}
+	}
+	p.ranges = nil
+}
+
 func (p *part) closeFiles() {
+	p.closeRanges()
 	for _, f := range p.files {
 		if f != nil {
 			f.Close()

@@ -90,9 +90,10 @@ func (c Config) openFetcher() (*source.Fetcher, error) {
 	return source.New(cfg)
 }
 
-// fetchWith also takes media that are at hand.
+// fetchWith also takes media that are at hand, and gives some that are large in ranges
+// where little of them is wanted.
 func fetchWith(f *source.Fetcher) stream.Fetch {
-	return func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error) {
+	return func(ctx context.Context, m pipeline.Media, have *os.File) (mill.Bytes, pipeline.SourceID, error) {
 		if have != nil { // read from an archive already, and hashed on the way
 			st, err := have.Stat()
 			if err != nil {
@@ -100,9 +101,12 @@ func fetchWith(f *source.Fetcher) stream.Fetch {
 			}
 			return have, pipeline.SourceID{URI: source.Redact(m.URI), Version: m.Version, SHA256: m.SHA256, Bytes: st.Size()}, nil
 		}
-		sp, err := f.Fetch(ctx, m)
-		if err != nil {
+		sp, r, err := f.FetchOrOpen(ctx, m)
+		switch {
+		case err != nil:
 			return nil, pipeline.SourceID{URI: source.Redact(m.URI), Version: m.Version}, err
+		case r != nil:
+			return r, r.ID(), nil
 		}
 		return sp.File, sp.ID, nil
 	}

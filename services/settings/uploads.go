@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/mill"
 	"github.com/millrace/millrace/pipeline/source"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/pipeline/stream"
@@ -21,7 +22,7 @@ import (
 // SHA-256, which is checked: who does not know what the bytes are can not have another
 // tenant's turned into samples of his own, whoever may write to the topic.
 func fromUploads(s store.Store, dir string, maxBytes int64, next stream.Fetch) stream.Fetch {
-	return func(ctx context.Context, m pipeline.Media, have *os.File) (*os.File, pipeline.SourceID, error) {
+	return func(ctx context.Context, m pipeline.Media, have *os.File) (mill.Bytes, pipeline.SourceID, error) {
 		key, ok := strings.CutPrefix(m.URI, gateway.StoreURI(""))
 		if !ok || have != nil {
 			return next(ctx, m, have)

@@ -33,12 +33,13 @@ type sourceIO struct {
 	ctx    context.Context
 	src    codecs.Source // nil once closed
 	at     int64
-	budget int64 // bytes that may still be read; seek storms end here
-	since  int64 // bytes read since the track's last packet
-	most   int64 // of since; 0 until packets are asked for
-	err    error // what went wrong that is not the media's fault; final
-	spent  bool  // the budget was overrun
-	barren bool  // most was
+	holes  []Span // see [Input.LeaveOut]
+	budget int64  // bytes that may still be read; seek storms end here
+	since  int64  // bytes read since the track's last packet
+	most   int64  // of since; 0 until packets are asked for
+	err    error  // what went wrong that is not the media's fault; final
+	spent  bool   // the budget was overrun
+	barren bool   // most was
 }
 
 func newSourceIO(ctx context.Context, src codecs.Source) *sourceIO {
@@ -70,6 +71,12 @@ func (s *sourceIO) read(b []byte) (n int, err error) {
 	want := min(int64(len(b)), s.src.Size()-s.at)
 	if want <= 0 {
 		return 0, astiav.ErrEof
+	}
+	want, hole := s.hole(want)
+	if hole {
+		clear(b[:want])
+		s.at += want
+		return int(want), nil
 	}
 	if s.budget -= want; s.budget < 0 {
 		s.spent = true

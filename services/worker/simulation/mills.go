@@ -80,7 +80,7 @@ func (m mills) Do(ctx context.Context, a *mill.Assignment, sink mill.Sink) (pipe
 }
 
 // fetch brings a medium to the worker: nothing, as the mills need none.
-func (m mills) fetch(ctx context.Context, _ pipeline.Media, _ *os.File) (*os.File, pipeline.SourceID, error) {
+func (m mills) fetch(ctx context.Context, _ pipeline.Media, _ *os.File) (mill.Bytes, pipeline.SourceID, error) {
 	return nil, pipeline.SourceID{Bytes: 1}, ctx.Err()
 }
 
