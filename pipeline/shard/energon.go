@@ -52,6 +52,9 @@ func EnergonSplit(w io.Writer, shards []Info) error {
 	for i, s := range shards {
 		urls[i] = s.URL
 	}
+	if err := checkURLs(urls); err != nil {
+		return fmt.Errorf("write Energon's split: %w", err)
+	}
 	return writeJSON(w, map[string]any{"exclude": []string{}, "split_parts": map[string]any{"train": urls, "val": []string{}, "test": []string{}}})
 }
 
