@@ -134,7 +134,7 @@ func (s *Store) settle(ctx context.Context, r *Record) error {
 func previous(key string) string {
 	at := strings.LastIndexByte(key, '/')
 	n, err := strconv.ParseInt(key[at+1:], 10, 64)
-	if !strings.HasPrefix(key, "_log/") || err != nil || n < 1 || len(key)-at != 21 {
+	if !strings.HasPrefix(key, "_log/") || err != nil || n < 1 || key[at+1:] != fmt.Sprintf("%020d", n) {
 		return ""
 	}
 	return fmt.Sprintf("%s%020d", key[:at+1], n-1)
