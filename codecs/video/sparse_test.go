@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/codecs"
-	"github.com/millrace/millrace/codecs/internal/ffmpeg"
 )
 
 // far is a source of which every byte that is read counts, in blocks of 64 KiB.
@@ -116,32 +115,6 @@ func TestSparseShare(t *testing.T) {
 		t.Logf("%s: %d of %d KiB (%.1f %%)", name, len(src.blocks)<<6, len(b)>>10, 100*share)
 		if share > 0.2 {
 			t.Errorf("%s: %.0f %% of the bytes are read", name, 100*share)
-		}
-	}
-}
-
-func TestHoles(t *testing.T) {
-	type spans = []ffmpeg.Span
-	for _, c := range []struct {
-		name               string
-		bodies, want, left spans
-	}{
-		{"nothing wanted", spans{{0, 10}}, nil, spans{{0, 10}}},
-		{"all wanted", spans{{0, 10}}, spans{{0, 10}}, nil},
-		{"the middle", spans{{0, 10}}, spans{{3, 5}}, spans{{0, 3}, {5, 10}}},
-		{"both ends", spans{{2, 10}}, spans{{0, 3}, {9, 12}}, spans{{3, 9}}},
-		{"over two", spans{{0, 5}, {7, 10}, {12, 14}}, spans{{4, 8}, {13, 20}}, spans{{0, 4}, {8, 10}, {12, 13}}},
-		{"elsewhere", spans{{5, 6}}, spans{{0, 1}, {8, 9}}, spans{{5, 6}}},
-	} {
-		got := ffmpeg.Without(c.bodies, c.want)
-		if len(got) != len(c.left) {
-			t.Errorf("%s: %v, want %v", c.name, got, c.left)
-			continue
-		}
-		for i := range got {
-			if got[i] != c.left[i] {
-				t.Errorf("%s: %v, want %v", c.name, got, c.left)
-			}
 		}
 	}
 }
