@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/codecs"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/mill"
 	"github.com/millrace/millrace/pipeline/store"
 )
 
@@ -26,7 +27,7 @@ func TestFromUploads(t *testing.T) {
 	sum := sha256.Sum256(data)
 	digest := hex.EncodeToString(sum[:])
 	elsewhere := errors.New("elsewhere")
-	fetch := fromUploads(s, t.TempDir(), 100, func(context.Context, pipeline.Media, *os.File) (*os.File, pipeline.SourceID, error) {
+	fetch := fromUploads(s, t.TempDir(), 100, func(context.Context, pipeline.Media, *os.File) (mill.Bytes, pipeline.SourceID, error) {
 		return nil, pipeline.SourceID{}, elsewhere
 	})
 	f, id, err := fetch(t.Context(), pipeline.Media{URI: "store://_upload/acme/film", SHA256: digest}, nil)
@@ -34,7 +35,7 @@ func TestFromUploads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if got, err := io.ReadAll(f); err != nil || string(got) != "a film" || id.SHA256 != digest || id.URI != "store://_upload/acme/film" || id.Bytes != 6 {
+	if got, err := io.ReadAll(io.NewSectionReader(f, 0, id.Bytes)); err != nil || string(got) != "a film" || id.SHA256 != digest || id.URI != "store://_upload/acme/film" || id.Bytes != 6 {
 		t.Errorf("%q, %+v, %v", got, id, err)
 	}
 	for _, c := range []struct {
