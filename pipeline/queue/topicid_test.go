@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -83,10 +84,19 @@ func TestTopicAnswer(t *testing.T) {
 func FuzzTopicAnswer(f *testing.F) {
 	f.Add(topicResponse(nil))
 	f.Add(topicResponse(func(r *kmsg.MetadataResponse) { r.Topics = nil }))
+	long := topicResponse(nil)[:4+4+1+4+1+4]          // up to the first broker's host,
+	copy(long, "\x7f\xff\xff\xff")                    // of a long response,
+	f.Add(append(long, 0x80, 0x80, 0x80, 0x80, 0x02)) // which is said to have half a GiB
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		q := &topicQuestion{topic: "ingest"}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		if _, err := q.decode(bytes.NewReader(raw)); err == nil && !bytes.Contains(raw, []byte("ingest")) {
 			t.Fatal("an answer about the topic that does not name it")
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20+uint64(100*len(raw)) {
+			t.Fatalf("%d bytes took %d of memory", len(raw), n)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -171,6 +172,9 @@ func (d *wireReader) string() string {
 		n = d.uvarint() - 1
 	} else {
 		n = int64(d.int16())
+	}
+	if n > math.MaxInt16 { // flexible or not, Kafka's strings are no longer
+		d.fail(fmt.Errorf("a string of %d bytes", n))
 	}
 	return string(d.bytes(max(n, 0)))
 }
