@@ -57,6 +57,8 @@ type Error struct {
 	Stage  Stage
 	Detail string // one sentence, without the code
 	Err    error  // cause, or nil
+	// Attempts is how often it was tried before it was given up; 0 for once.
+	Attempts int
 }
 
 // Errorf makes an Error. A %w verb's operand becomes its cause.

@@ -76,6 +76,8 @@ type Fault struct {
 	Code   string `json:"code"`
 	Stage  string `json:"stage"`
 	Detail string `json:"detail"`
+	// Attempts is how often it was tried before it was given up; 0 for once.
+	Attempts int `json:"attempts,omitempty"`
 	// Transient asks for another attempt; a quarantined fault never is.
 	Transient bool `json:"transient,omitempty"`
 }

@@ -370,5 +370,5 @@ func inMedium(i, n int, err error) error {
 
 // FaultOf puts a media error into the form that travels.
 func FaultOf(e *codecs.Error) *Fault {
-	return &Fault{Code: string(e.Code), Stage: string(e.Stage), Detail: e.Detail, Transient: e.Code == CodeSourceTransient}
+	return &Fault{Code: string(e.Code), Stage: string(e.Stage), Detail: e.Detail, Attempts: e.Attempts, Transient: e.Code == CodeSourceTransient}
 }

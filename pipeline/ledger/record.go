@@ -107,6 +107,8 @@ type Outcome struct {
 	Code   string `json:"code,omitempty"`
 	Stage  string `json:"stage,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// Attempts is how often the job was tried before it was refused, if more than once.
+	Attempts int `json:"attempts,omitempty"`
 	// ReplayOf names the refused message that this one repeats, as "STREAM/OFFSET"; by
 	// the producer's word.
 	ReplayOf string `json:"replay_of,omitempty"`

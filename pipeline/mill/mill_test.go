@@ -197,6 +197,9 @@ func TestDeaths(t *testing.T) {
 		if codeOf(v) != c.code || len(got.keys) != c.samples || got.resets != c.resets {
 			t.Errorf("%q: code %q, %d samples, %d resets; want %q, %d, %d; fault: %v", c.program, codeOf(v), len(got.keys), got.resets, c.code, c.samples, c.resets, v.Fault)
 		}
+		if v.Fault != nil && max(v.Fault.Attempts, 1) != c.resets {
+			t.Errorf("%q: the fault says %d attempts; there were %d", c.program, v.Fault.Attempts, c.resets)
+		}
 		if v, err := p.Do(t.Context(), assignment(t, "frame"), &after); err != nil || v.Samples != 1 || len(after.keys) != 1 {
 			t.Errorf("after %q: %+v, %v", c.program, v, err)
 		}

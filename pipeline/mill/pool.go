@@ -33,7 +33,8 @@ type Limits struct {
 type Config struct {
 	// Count is the number of children: one a core.
 	Count int `yaml:"count"`
-	// Jobs and Age retire a child, so that whatever leaks is bounded.
+	// Jobs and Age retire a child, so that whatever leaks is bounded. Starting one costs
+	// some 0.2 s of a core, as much as a hundred small stills.
 	Jobs int           `yaml:"max_jobs"`
 	Age  time.Duration `yaml:"max_age"`
 	// Refusals retires a child as well: after so many refused media of which code in C has
@@ -53,7 +54,7 @@ type Config struct {
 // DefaultConfig is a pool for count cores.
 func DefaultConfig(count int) Config {
 	return Config{
-		Count: count, Jobs: 200, Age: 10 * time.Minute, Refusals: 1, Confinement: Strict,
+		Count: count, Jobs: 1000, Age: 10 * time.Minute, Refusals: 1, Confinement: Strict,
 		Limits: Limits{WallBase: 30 * time.Second, WallFactor: 2, WallFrame: time.Second, Wall: time.Hour, Stall: 20 * time.Second, Output: 4 << 30, Memory: 3 << 30},
 	}
 }
@@ -166,6 +167,7 @@ func (p *Pool) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.Verdi
 				c.kill()
 				c = nil
 			}
+			v.Fault.Attempts = tried(attempt) // the child does not know
 			return v, sink.Reset()
 		}
 		c.kill()
@@ -182,9 +184,19 @@ func (p *Pool) Do(ctx context.Context, a *Assignment, sink Sink) (pipeline.Verdi
 			return pipeline.Verdict{}, err
 		}
 		if attempt == 2 || !mayPass(e.Code) {
-			return pipeline.Verdict{Fault: pipeline.FaultOf(e)}, nil
+			f := pipeline.FaultOf(e)
+			f.Attempts = tried(attempt)
+			return pipeline.Verdict{Fault: f}, nil
 		}
 	}
+}
+
+// tried is what a fault says of n attempts: of one, nothing.
+func tried(n int) int {
+	if n == 1 {
+		return 0
+	}
+	return n
 }
 
 // mayPass tells the deaths that can be somebody else's doing.

@@ -193,7 +193,7 @@ func (f *Fetcher) about(m pipeline.Media, err error) error {
 	if e == nil {
 		return fmt.Errorf("fetch %s: %w", name, err)
 	}
-	return &codecs.Error{Code: e.Code, Stage: codecs.StageFetch, Detail: name + ": " + e.Detail, Err: e.Err}
+	return &codecs.Error{Code: e.Code, Stage: codecs.StageFetch, Detail: name + ": " + e.Detail, Err: e.Err, Attempts: e.Attempts}
 }
 
 // remote opens a medium that is elsewhere and hands its body to use, again for as
@@ -256,12 +256,17 @@ func (f *Fetcher) retry(ctx context.Context, try func() error) error {
 		}
 		var renewed renewedError
 		e := codecs.AsError(err)
+		if e != nil && n > 1 {
+			e.Attempts = n
+		}
 		if again := e != nil && e.Code == pipeline.CodeSourceTransient || errors.As(err, &renewed) && n < f.cfg.Tries; !again {
 			return err
 		}
 		wait, worth := f.wait(n, err)
 		if e != nil && (n == f.cfg.Tries || !worth) {
-			return refuse(pipeline.CodeSourceTransient, "%s, in try %d of %d", e.Detail, n, f.cfg.Tries)
+			last := refuse(pipeline.CodeSourceTransient, "%s, in try %d of %d", e.Detail, n, f.cfg.Tries)
+			last.Attempts = e.Attempts
+			return last
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err

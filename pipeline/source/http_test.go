@@ -131,8 +131,8 @@ func TestHTTPStatus(t *testing.T) {
 	} {
 		asked.Store(0)
 		e := wantFault(t, f, pipeline.Media{URI: fmt.Sprintf("%s/%d", url, status)}, want.code)
-		if asked.Load() != want.tries {
-			t.Errorf("%d: asked %d times, want %d (%v)", status, asked.Load(), want.tries, e)
+		if asked.Load() != want.tries || int64(max(e.Attempts, 1)) != want.tries {
+			t.Errorf("%d: asked %d times, and says %d; want %d (%v)", status, asked.Load(), e.Attempts, want.tries, e)
 		}
 	}
 }

@@ -402,7 +402,7 @@ func (p *packer) end(it *item, i int, part *part, status ledger.Status) {
 		o.Samples = part.verdict.Samples
 	case ledger.Quarantined:
 		f := part.verdict.Fault
-		o.Code, o.Stage, o.Detail = f.Code, f.Stage, f.Detail
+		o.Code, o.Stage, o.Detail, o.Attempts = f.Code, f.Stage, f.Detail, f.Attempts
 	}
 	p.batch.outcomes = append(p.batch.outcomes, o)
 	p.batch.text += textOf(&o)

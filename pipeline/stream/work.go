@@ -122,7 +122,9 @@ func (s *Stream) fetch(ctx context.Context, p *part, sparse bool) error {
 		p.sources[i] = id // what failed is said too
 		if err != nil {
 			if e := codecs.AsError(err); e != nil && len(files) > 1 {
-				return codecs.Errorf(e.Code, e.Stage, "medium %d of %d: %s", i+1, len(files), e.Detail)
+				named := *e
+				named.Detail = fmt.Sprintf("medium %d of %d: %s", i+1, len(files), e.Detail)
+				return &named
 			}
 			return err
 		}

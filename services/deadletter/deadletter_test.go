@@ -217,7 +217,7 @@ func TestOutboxGoesOn(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		headerTopic: "ingest", headerPartition: "3", headerOffset: "0", headerStage: "fetch", headerClass: "source.gone",
-		headerMessage: "it says why", headerCode: "source.gone", headerID: "a", headerDataset: "d", headerPart: "0",
+		headerMessage: "it says why", headerCode: "source.gone", headerID: "a", headerDataset: "d", headerPart: "0", headerAttempts: "1",
 	} {
 		if got := header(first, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

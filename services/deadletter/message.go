@@ -57,6 +57,7 @@ const (
 
 	ourPrefix      = "millrace-"
 	headerCode     = ourPrefix + "code"
+	headerAttempts = ourPrefix + "attempts"
 	headerPart     = ourPrefix + "part"
 	headerID       = ourPrefix + "id"
 	headerDataset  = ourPrefix + "dataset"
@@ -99,6 +100,7 @@ func told(l *Letter, original *queue.Record, why string) (queue.Message, error) 
 	add(headerClass, l.Code)
 	add(headerMessage, l.Detail)
 	add(headerCode, l.Code)
+	add(headerAttempts, strconv.Itoa(max(l.Attempts, 1)))
 	add(headerPart, strconv.Itoa(l.Part))
 	add(headerID, l.ID)
 	add(headerDataset, l.Dataset)

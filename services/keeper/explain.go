@@ -134,7 +134,7 @@ func (e *explainer) inRecord(stream ledger.Stream, r *ledger.Record, wanted func
 func (e *explainer) fate(stream ledger.Stream, r *ledger.Record, o ledger.Outcome) (Fate, error) {
 	f := Fate{
 		Stream: stream.String(), Offset: o.Offset, Part: o.Part, ID: o.ID, Dataset: o.Dataset, Status: o.Status,
-		Samples: o.Samples, Of: o.Of, Code: o.Code, Stage: o.Stage, Detail: o.Detail, Sources: o.Sources, Record: recordOf(stream, r),
+		Samples: o.Samples, Of: o.Of, Code: o.Code, Stage: o.Stage, Detail: o.Detail, Attempts: o.Attempts, Sources: o.Sources, Record: recordOf(stream, r),
 	}
 	f.Means = statusMeans(stream, o)
 	if o.Status == ledger.OK {

@@ -33,23 +33,24 @@ type Answer struct {
 
 // Fate is how one job, or an offset without one, ended.
 type Fate struct {
-	Stream  string          `json:"stream"` // for people: as Stream.String
-	Offset  int64           `json:"offset"`
-	Part    int             `json:"part,omitempty"`
-	ID      string          `json:"id,omitempty"`
-	Dataset string          `json:"dataset,omitempty"`
-	Status  ledger.Status   `json:"status"`
-	Means   string          `json:"means"` // the status or code in words, and what to do
-	Samples int64           `json:"samples,omitempty"`
-	Of      *int64          `json:"of,omitempty"` // of dup-of: the earlier job's offset in this stream
-	Code    string          `json:"code,omitempty"`
-	Stage   string          `json:"stage,omitempty"`
-	Detail  string          `json:"detail,omitempty"`
-	Reason  string          `json:"reason,omitempty"` // of a skipped range
-	Sources []ledger.Source `json:"sources,omitempty"`
-	Record  *Record         `json:"record,omitempty"` // nil where no record accounts for it
-	Recipes []string        `json:"recipes,omitempty"`
-	Shards  []Shard         `json:"shards,omitempty"`
+	Stream   string          `json:"stream"` // for people: as Stream.String
+	Offset   int64           `json:"offset"`
+	Part     int             `json:"part,omitempty"`
+	ID       string          `json:"id,omitempty"`
+	Dataset  string          `json:"dataset,omitempty"`
+	Status   ledger.Status   `json:"status"`
+	Means    string          `json:"means"` // the status or code in words, and what to do
+	Samples  int64           `json:"samples,omitempty"`
+	Of       *int64          `json:"of,omitempty"` // of dup-of: the earlier job's offset in this stream
+	Code     string          `json:"code,omitempty"`
+	Stage    string          `json:"stage,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
+	Attempts int             `json:"attempts,omitempty"`
+	Reason   string          `json:"reason,omitempty"` // of a skipped range
+	Sources  []ledger.Source `json:"sources,omitempty"`
+	Record   *Record         `json:"record,omitempty"` // nil where no record accounts for it
+	Recipes  []string        `json:"recipes,omitempty"`
+	Shards   []Shard         `json:"shards,omitempty"`
 	// TakenDown is the takedown since which none of its samples is in any shard.
 	TakenDown *Change `json:"taken_down,omitempty"`
 	// Snapshots are those that include it; nil if none does yet.

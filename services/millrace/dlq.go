@@ -184,6 +184,9 @@ func (c dlqShowCmd) show(a *app, l *deadletter.Letter) error {
 	fmt.Fprintf(a.out, "%s: %s\n", l.Place(), l.Status)
 	line("job", "%q of dataset %q", l.ID, l.Dataset)
 	line("code", "%s, in %s: %s", l.Code, l.Stage, l.Detail)
+	if l.Attempts > 1 {
+		line("attempts", "%d", l.Attempts)
+	}
 	line("advice", "%s", keeper.Advice(l.Code))
 	line("record", "%s, %s", ledger.RecordKey(l.Stream, l.Seq), l.Time.Format(time.RFC3339))
 	for _, src := range l.Sources {

@@ -90,6 +90,9 @@ func printFate(w io.Writer, f *keeper.Fate) {
 	}
 	if f.Code != "" {
 		line("code", "%s, in %s: %s", f.Code, f.Stage, f.Detail)
+		if f.Attempts > 1 {
+			line("attempts", "%d", f.Attempts)
+		}
 	}
 	line("means", "%s", f.Means)
 	for _, s := range f.Sources {

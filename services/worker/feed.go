@@ -64,8 +64,10 @@ func (f *feed) deliver(ctx context.Context, r queue.Record) (*pipeline.Delivery,
 		}
 		if n >= mostAttempts {
 			f.l.log.Error("a message is quarantined: the worker died of it again and again", "offset", r.Offset, "attempts", n-1)
-			return &pipeline.Delivery{Offset: r.Offset, Time: r.Time, Fault: codecs.Errorf(pipeline.CodePoison, codecs.StageTake,
-				"the worker died each of the %d times that it had this message in hand; it is not tried again", n-1)}, nil
+			fault := codecs.Errorf(pipeline.CodePoison, codecs.StageTake,
+				"the worker died each of the %d times that it had this message in hand; it is not tried again", n-1)
+			fault.Attempts = n - 1
+			return &pipeline.Delivery{Offset: r.Offset, Time: r.Time, Fault: fault}, nil
 		}
 	}
 	return delivery(r, f.l.w.Message), nil
