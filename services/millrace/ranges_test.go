@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,7 +16,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/ledger"
-	"github.com/millrace/millrace/pipeline/shard"
 	"github.com/millrace/millrace/pipeline/store"
 	"github.com/millrace/millrace/services/catalog"
 )
@@ -67,47 +64,24 @@ func contents(t *testing.T, p place) (fields map[string]string, digests int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sh := range shards {
-		rc, _, err := p.Get(t.Context(), sh.Key, 0, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(rc)
-		rc.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := shard.Open(sh.Format, bytes.NewReader(data), int64(len(data)), shard.DefaultLimits())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			e, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range e.Fields {
-				field := data[f.Offset : f.Offset+f.Size]
-				text := string(field)
-				if f.Name == "json" {
-					var d map[string]any
-					if err := json.Unmarshal(field, &d); err != nil {
-						t.Fatal(err)
-					}
-					if d["source_sha256"] != nil {
-						digests++
-					}
-					if d["version"] == nil {
-						t.Errorf("sample %s does not name the version of its source", e.Key)
-					}
-					delete(d, "source_sha256")
-					text = fmt.Sprint(d)
+	for _, sm := range readSamples(t, p, shards) {
+		for _, f := range sm.Fields {
+			text := string(f.Data)
+			if f.Name == "json" {
+				var d map[string]any
+				if err := json.Unmarshal(f.Data, &d); err != nil {
+					t.Fatal(err)
 				}
-				fields[e.Key+" "+f.Name] = text
+				if d["source_sha256"] != nil {
+					digests++
+				}
+				if d["version"] == nil {
+					t.Errorf("sample %s does not name the version of its source", sm.Key)
+				}
+				delete(d, "source_sha256")
+				text = fmt.Sprint(d)
 			}
+			fields[sm.Key+" "+f.Name] = text
 		}
 	}
 	return fields, digests
